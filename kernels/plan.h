@@ -1,0 +1,95 @@
+#pragma once
+/// How work is asked of a backend: a Call names the operation, its parameters and its operands; a planner
+/// turns it, once per set of shapes, into a Plan that runs as often as wanted.
+///
+/// A Call is given to its planner with Views that carry no data. The planner checks shapes and types,
+/// takes the first variant that does not refuse, and may change the placement (layout, strides) of any
+/// operand: the caller then provides the operand so placed. `run` gets the same Call with data.
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/error.h"
+#include "kernels/view.h"
+
+namespace scrawl {
+
+enum class Origin : std::uint8_t { native, vendor };                     ///< our own kernel, or a library's
+enum class KernelSet : std::uint8_t { automatic, native, vendor };       ///< --kernels
+
+/// What restricts the choice of a variant.
+struct Selection {
+  KernelSet kernels = KernelSet::automatic;
+  int threads = 1;  ///< CPU threads that a plan may use; fixed for its life, results depend on it
+};
+
+/// Why a faster variant does not take a call: "needs C % 8 == 0, got 3".
+struct Refusal {
+  std::string variant;
+  std::string reason;
+};
+
+template <class Call>
+struct Plan {
+  std::string variant;
+  std::size_t workspace_bytes = 0;  ///< scratch that `run` needs, 64-byte aligned; nothing is kept in it
+  std::function<void(const Call&, Bytes workspace, Stream)> run;
+  std::vector<Refusal> refused = {};
+};
+
+template <class Call>
+using Planner = Plan<Call> (*)(Call&, const Selection&);
+
+/// No variant takes a call. Thrown when a graph is planned, never later.
+struct Unsupported : ShapeError {
+  using ShapeError::ShapeError;
+};
+
+/// One way to do a call. `plan` returns the plan, or throws Refused to pass the call on.
+template <class Call>
+struct Variant {
+  std::string_view name;
+  Origin origin;
+  Plan<Call> (*plan)(Call&, const Selection&);
+};
+
+/// Thrown by a variant that does not take a call; caught by first_variant.
+class Refused : public std::runtime_error {
+ public:
+  template <class... Args>
+  explicit Refused(fmt::format_string<Args...> format, Args&&... args)
+      : std::runtime_error(fmt::format(format, std::forward<Args>(args)...)) {}
+};
+
+/// The first variant that takes the call. A refusing variant leaves the call as it was.
+template <class Call>
+Plan<Call> first_variant(std::string_view operation, std::span<const Variant<Call>> variants, Call& call,
+                         const Selection& selection) {
+  std::vector<Refusal> refused;
+  for (const auto& variant : variants) {
+    const bool excluded = (selection.kernels == KernelSet::native && variant.origin == Origin::vendor) ||
+                          (selection.kernels == KernelSet::vendor && variant.origin == Origin::native);
+    if (excluded) {
+      refused.push_back({std::string(variant.name), "left out by --kernels"});
+      continue;
+    }
+    Call attempt = call;
+    try {
+      Plan<Call> plan = variant.plan(attempt, selection);
+      plan.variant = variant.name;
+      plan.refused = std::move(refused);
+      call = attempt;
+      return plan;
+    } catch (const Refused& reason) {
+      refused.push_back({std::string(variant.name), reason.what()});
+    }
+  }
+  std::string reasons;
+  for (const auto& [name, reason] : refused) reasons += fmt::format("\n  {}: {}", name, reason);
+  throw Unsupported("{}: no variant takes this call:{}", operation, reasons);
+}
+
+}  // namespace scrawl
