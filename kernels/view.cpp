@@ -18,7 +18,7 @@ std::int64_t Shape::count() const {
 
 std::string to_string(const Shape& shape) {
   std::string text;
-  for (int i = 0; i < shape.rank; ++i) text += (i ? "x" : "") + std::to_string(shape[i]);
+  for (int i = 0; i < shape.rank; ++i) text += fmt::format("{}{}", i ? "x" : "", shape[i]);
   return text.empty() ? "scalar" : text;
 }
 
