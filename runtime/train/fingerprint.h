@@ -1,0 +1,31 @@
+#pragma once
+/// What the bits of a training run depend on besides its inputs: the binary, the machine, the threads.
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace scrawl {
+
+struct Fingerprint {
+  std::string build_id;   ///< of the running executable
+  std::string cpu;        ///< model name
+  std::string cpu_flags;  ///< those that choose kernels: "avx2 avx512f avx512_bf16"
+  int threads = 0;
+
+  bool operator==(const Fingerprint&) const = default;
+  NLOHMANN_DEFINE_TYPE_INTRUSIVE(Fingerprint, build_id, cpu, cpu_flags, threads)
+};
+
+/// The GNU build id of the running executable in hex: a hash of its contents, made by the linker. "unknown"
+/// for an executable without one.
+std::string build_id();
+
+/// This binary on this machine with `threads` compute threads.
+Fingerprint current_fingerprint(int threads);
+
+/// Throws UsageError, with each field that differs as expected (recorded) and got (current), unless a run
+/// that was made under `recorded` would continue bit for bit under `current`; DataError where `recorded` is
+/// not a fingerprint.
+void require_same_fingerprint(const nlohmann::json& recorded, const Fingerprint& current);
+
+}  // namespace scrawl
