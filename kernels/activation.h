@@ -16,6 +16,9 @@ enum class Activation : std::uint8_t { none, relu, sigmoid, tanh };
 
 std::string_view name_of(Activation);
 
+/// What a forward call is for: in inference weights may be prepared once and nothing is kept for backward.
+enum class KernelPhase : std::uint8_t { training, inference };
+
 struct ActivationForward {
   Activation kind = Activation::relu;
   View x, y;

@@ -27,6 +27,7 @@ struct Conv2dParams {
 struct Conv2dForward {
   Conv2dParams params;
   Activation activation = Activation::none;
+  KernelPhase phase = KernelPhase::training;
   View x, w, b, y, y_widths;
 };
 

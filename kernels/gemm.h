@@ -21,6 +21,7 @@ struct Gemm {
 
 struct DenseForward {
   Activation activation = Activation::none;
+  KernelPhase phase = KernelPhase::training;
   View x, w, b, y;
 };
 

@@ -10,7 +10,7 @@
 /// ScaleRows: y[..., r, :] = x[..., r, :] scale[r]: a saved loss gradient times its upstream gradient.
 ///   x (N,K) or (T,N,K) f32, scale (N) f32, y like x, any float type. A zero scale gives zeros, whatever x.
 /// Mean: y = sum x / count (x (N) f32, y (1) f32); backward dx[n] = dy scale / count, where scale is the
-///   loss scale control[loss_scale] (optimizer.h) if control is present, else 1.
+///   loss scale control[loss_scale] (optimizer.h) if control is present, else 1; an absent dy is 1.
 
 #include "kernels/view.h"
 
