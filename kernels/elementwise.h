@@ -2,7 +2,8 @@
 /// Copies, sums and rearrangements.
 ///
 /// Copy: y = x scale + offset, converting type and placement (a named reorder in a graph). Any two float
-///   types, or u8 to float. Exact for scale 1, offset 0 where the type is not narrowed.
+///   types, u8 to float, or u8 to u8 (scale 1, offset 0). Exact for scale 1, offset 0 where the type is not
+///   narrowed.
 /// Add: y = a + b, one shape and type; y may alias a or b.
 /// Dropout: y = x / (1 - rate) where kept, else 0. Kept iff philox draw >= rate: the draw for logical
 ///   (row-major NCHW) element e of local sample n is word (e % 4) of philox(counter = {lo(g), hi(g), e / 4,
