@@ -2,7 +2,7 @@
 /// Optimisers over all parameters at once, and the control block that keeps a step on the device.
 ///
 /// GradientNorm: norm = sqrt(sum of all g^2) / loss_scale, in f64 or compensated, in a fixed order.
-///   Writes control[gradient_norm]; control[skip] = 1 unless norm and control[loss] are finite, else 0;
+///   control[loss] = loss, control[gradient_norm] = norm; control[skip] = 1 unless both are finite, else 0;
 ///   control[gradient_scale] = clip / (norm loss_scale) if clip > 0 and norm > clip, else 1 / loss_scale.
 /// Each step reads g' = g gradient_scale + l2 w + l1 sign(w), does nothing if control[skip] != 0, takes its
 /// rate from control[learning_rate], and t from control[step] (steps done, so the first has t = 1 after +1).
@@ -27,6 +27,7 @@ struct Control {
 struct GradientNorm {
   float clip = 0;  ///< largest global norm; 0 leaves gradients alone
   std::vector<View> g;
+  View loss;  ///< (1) f32: the step's loss
   View control;
 };
 
