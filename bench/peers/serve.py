@@ -44,7 +44,7 @@ def main():
         try:
             reply = answer(json.loads(line))
         except Exception as error:  # the client decides what a refusal means
-            reply = {"error": f"{type(error).__name__}: {error}"}
+            reply = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
         print(json.dumps(reply), file=answers)
 
 

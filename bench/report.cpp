@@ -1,0 +1,142 @@
+#include "bench/report.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/utsname.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "runtime/io/file.h"
+
+namespace scrawl::bench {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Value of the first `key : value` line of /proc/cpuinfo; empty where there is none.
+std::string cpuinfo(std::string_view key) {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const auto colon = line.find(": ");
+    if (line.starts_with(key) && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "";
+}
+
+std::string commit() {
+  const std::unique_ptr<FILE, int (*)(FILE*)> git(
+      popen("git -C '" SCRAWL_SOURCE_DIR "' describe --always --dirty 2>/dev/null", "r"), pclose);
+  char line[128] = "";
+  if (!git || !std::fgets(line, sizeof line, git.get())) return "unknown";
+  return std::string(line, std::string_view(line).find_first_of("\n"));
+}
+
+template <class T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json json_of(const Summary& s) {
+  return {{"median", s.median}, {"p10", s.p10}, {"p90", s.p90}, {"mad", s.mad}, {"samples", s.samples}};
+}
+
+Json json_of(const Header& h) {
+  return {{"machine", h.machine},
+          {"cpu", h.cpu},
+          {"gpu", or_null(h.gpu)},
+          {"clocks", h.clocks},
+          {"driver", or_null(h.driver)},
+          {"load", h.load},
+          {"flushed_bytes", h.flushed_bytes},
+          {"libraries", h.libraries},
+          {"commit", h.commit},
+          {"date", h.date},
+          {"command", h.command}};
+}
+
+std::optional<double> percent_of(const Row& row) {
+  if (!row.ceilings) return std::nullopt;
+  return percent_of_limit(row.cost, *row.ceilings, row.timing.ours.median);
+}
+
+Json json_of(const Row& row) {
+  const bool has_peer = !row.timing.peer.empty();
+  return {{"name", row.name},
+          {"device", row.device},
+          {"variant", row.variant},
+          {"type", row.type},
+          {"cache", row.cache == Cache::cold ? "cold" : "hot"},
+          {"us", json_of(row.timing.ours)},
+          {"flops", row.cost.flops},
+          {"bytes", row.cost.bytes},
+          {"percent_of_limit", or_null(percent_of(row))},
+          {"peer", has_peer ? Json(row.timing.peer) : Json(nullptr)},
+          {"peer_us", has_peer ? json_of(row.timing.peer_us) : Json(nullptr)},
+          {"ratio", has_peer ? json_of(row.timing.ratio) : Json(nullptr)},
+          {"passed", or_null(row.passed)}};
+}
+
+}  // namespace
+
+Header describe_host(std::span<const char* const> command_line) {
+  utsname system{};
+  uname(&system);
+  double load = 0;
+  getloadavg(&load, 1);
+  return {.machine = fmt::format("{} {}, {} CPUs", system.sysname, system.machine,
+                                 std::thread::hardware_concurrency()),
+          .cpu = cpuinfo("model name"),
+          .clocks = cpuinfo("cpu MHz") + " MHz",
+          .load = load,
+          .flushed_bytes = cold_bytes(),
+          .commit = commit(),
+          .date = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))),
+          .command = fmt::format("{}", fmt::join(command_line, " "))};
+}
+
+double percent_of_limit(const Cost& cost, const Ceilings& ceilings, double us) {
+  const double seconds =
+      std::max(cost.flops / ceilings.flops_per_second, cost.bytes / ceilings.bytes_per_second);
+  return 100 * seconds * 1e6 / us;
+}
+
+std::string to_json(const Report& report) {
+  Json rows = Json::array();
+  for (const Row& row : report.rows) rows.push_back(json_of(row));
+  return Json{{"header", json_of(report.header)}, {"rows", rows}}.dump(1) + "\n";
+}
+
+std::string to_table(std::span<const Row> rows) {
+  const auto cell = [](bool known, double value, int digits) {
+    return known ? fmt::format("{:.{}f}", value, digits) : std::string("-");
+  };
+  std::string table = fmt::format("{:>12} {:>25} {:>9} {:>8} {:>7} {:>7}  {}\n", "us", "[p10, p90]",
+                                  "TFLOP/s", "GB/s", "% limit", "x peer", "name");
+  for (const Row& row : rows) {
+    const Summary& us = row.timing.ours;
+    const auto percent = percent_of(row);
+    const bool has_peer = !row.timing.peer.empty();
+    table += fmt::format("{:>12.2f} {:>25} {:>9} {:>8} {:>7} {:>7}  {}{}{}\n", us.median,
+                         fmt::format("[{:.2f}, {:.2f}]", us.p10, us.p90),
+                         cell(row.cost.flops > 0, row.cost.flops / us.median * 1e-6, 3),
+                         cell(row.cost.bytes > 0, row.cost.bytes / us.median * 1e-3, 1),
+                         cell(percent.has_value(), percent.value_or(0), 1),
+                         cell(has_peer, row.timing.ratio.median, 2), row.name,
+                         has_peer ? " vs " + row.timing.peer : "",
+                         row.passed.has_value() && !*row.passed ? "  FAILED" : "");
+  }
+  return table;
+}
+
+void write_report(const std::filesystem::path& path, const Report& report) {
+  write_file_atomically(path, to_json(report));
+}
+
+}  // namespace scrawl::bench

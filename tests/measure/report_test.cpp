@@ -1,0 +1,86 @@
+#include "bench/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "kernels/error.h"
+
+namespace scrawl::bench {
+namespace {
+
+using testing::HasSubstr;
+
+Summary flat(double us) { return {.median = us, .p10 = us, .p90 = us, .mad = 0, .samples = 5}; }
+
+Row with_peer() {
+  return {.name = "gemm[M=8,N=8,K=8,f32]",
+          .device = "cpu",
+          .variant = "onednn",
+          .type = "f32",
+          .cache = Cache::cold,
+          .timing = {.ours = flat(2), .peer = "pytorch", .peer_us = flat(3), .ratio = flat(1.5)},
+          .cost = {.flops = 1e6, .bytes = 4e3},
+          .ceilings = Ceilings{.flops_per_second = 1e12, .bytes_per_second = 1e9},
+          .passed = false};
+}
+
+TEST(report, json_holds_every_field_of_the_schema) {
+  const Report report{.header = {.machine = "m", .commit = "abc", .command = "bench gemm"},
+                      .rows = {with_peer()}};
+  const auto json = nlohmann::json::parse(to_json(report));
+  for (const char* field : {"machine", "cpu", "gpu", "clocks", "driver", "load", "flushed_bytes", "libraries",
+                            "commit", "date", "command"}) {
+    EXPECT_TRUE(json["header"].contains(field)) << field;
+  }
+  const auto& row = json["rows"][0];
+  EXPECT_EQ(row["name"], "gemm[M=8,N=8,K=8,f32]");
+  EXPECT_EQ(row["cache"], "cold");
+  EXPECT_EQ(row["us"]["median"], 2);
+  EXPECT_EQ(row["us"]["samples"], 5);
+  EXPECT_DOUBLE_EQ(row["percent_of_limit"], 200);  // 4 kB at 1 GB/s: 4 us, the larger term
+  EXPECT_EQ(row["peer"], "pytorch");
+  EXPECT_EQ(row["peer_us"]["median"], 3);
+  EXPECT_EQ(row["ratio"]["median"], 1.5);
+  EXPECT_EQ(row["passed"], false);
+}
+
+TEST(report, what_was_not_measured_is_null) {
+  const Report report{.rows = {{.name = "x[]", .timing = {.ours = flat(1)}}}};
+  const auto row = nlohmann::json::parse(to_json(report))["rows"][0];
+  for (const char* field : {"percent_of_limit", "peer", "peer_us", "ratio", "passed"}) {
+    EXPECT_TRUE(row.at(field).is_null()) << field;
+  }
+}
+
+TEST(report, limit_is_the_larger_of_arithmetic_and_bytes) {
+  const Ceilings ceilings{.flops_per_second = 1e12, .bytes_per_second = 1e9};
+  EXPECT_DOUBLE_EQ(percent_of_limit({.flops = 1e7, .bytes = 1e3}, ceilings, 20), 50);
+  EXPECT_DOUBLE_EQ(percent_of_limit({.flops = 1e3, .bytes = 1e4}, ceilings, 20), 50);
+}
+
+TEST(report, table_shows_rates_and_ratio_and_failed_bars) {
+  const Row rows[] = {with_peer()};
+  const std::string table = to_table(rows);
+  EXPECT_THAT(table, HasSubstr("0.500"));  // TFLOP/s
+  EXPECT_THAT(table, HasSubstr("2.0"));    // GB/s
+  EXPECT_THAT(table, HasSubstr("1.50"));
+  EXPECT_THAT(table, HasSubstr("gemm[M=8,N=8,K=8,f32] vs pytorch  FAILED"));
+}
+
+TEST(report, header_describes_this_machine) {
+  const char* const command[] = {"scrawl", "bench"};
+  const Header header = describe_host(command);
+  EXPECT_EQ(header.command, "scrawl bench");
+  EXPECT_THAT(header.machine, HasSubstr("CPUs"));
+  EXPECT_FALSE(header.commit.empty());
+  EXPECT_EQ(header.date.size(), std::string("2026-01-01T00:00:00Z").size());
+}
+
+TEST(report, a_folder_that_does_not_exist_is_a_write_error) {
+  EXPECT_THROW(write_report("/nonexistent/report.json", {}), WriteError);
+}
+
+}  // namespace
+}  // namespace scrawl::bench
