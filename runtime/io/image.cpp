@@ -124,7 +124,7 @@ Image to_rgb(Image image) {
   return rgb;
 }
 
-Image resize(const Image& image, ImageSize size) {
+Image resize(Image image, ImageSize size) {
   if (size.width == image.width && size.height == image.height) return image;
   Image out = make_image(size.width, size.height, image.channels);
   const int done =

@@ -57,7 +57,7 @@ Image to_rgb(Image);
 
 /// Resamples with a triangle filter, widened by the factor of shrinking: bilinear when enlarging, antialiased
 /// when shrinking. Edges repeat. Sizes must be positive.
-Image resize(const Image&, ImageSize);
+Image resize(Image, ImageSize);
 
 /// The bytes of a PNG file.
 std::vector<std::byte> encode_png(const Image&);
