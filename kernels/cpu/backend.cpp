@@ -1,6 +1,7 @@
 #include "kernels/cpu/backend.h"
 
 #include "kernels/cpu/layout.h"
+#include "kernels/cpu/onednn.h"
 #include "kernels/cpu/planners.h"
 
 namespace scrawl::cpu {
@@ -12,6 +13,11 @@ const Backend& backend() {
       .placement = placement_of,
   };
   return table;
+}
+
+std::string libraries() {
+  const auto* version = dnnl::version();
+  return fmt::format("oneDNN {}.{}.{}", version->major, version->minor, version->patch);
 }
 
 bool has_bf16() {

@@ -1,0 +1,99 @@
+#include <sched.h>
+#include <sys/mman.h>
+
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <utility>
+
+#include "kernels/cpu/backend.h"
+#include "runtime/device/device.h"
+
+namespace scrawl {
+
+Buffer::Buffer(Device& device, std::size_t bytes)
+    : device_(&device), data_(bytes ? device.allocate(bytes) : nullptr), size_(bytes) {}
+
+Buffer::~Buffer() {
+  if (data_) device_->release(data_, size_);
+}
+
+Buffer::Buffer(Buffer&& other) noexcept
+    : device_(other.device_), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+Buffer& Buffer::operator=(Buffer&& other) noexcept {
+  std::swap(device_, other.device_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+namespace {
+
+int usable_processors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return CPU_COUNT(&set);
+}
+
+std::string processor_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  return "unknown processor";
+}
+
+class CpuDevice final : public Device {
+ public:
+  explicit CpuDevice(Selection selection) : selection_(selection) {}
+
+  std::string name() const override { return "cpu"; }
+  const Backend& backend() const override { return cpu::backend(); }
+  const Selection& selection() const override { return selection_; }
+  Stream stream() override { return nullptr; }
+  void synchronize() override {}
+  void upload(void* device, std::span<const std::byte> host) override {
+    std::memcpy(device, host.data(), host.size());
+  }
+  void download(std::span<std::byte> host, const void* device) override {
+    std::memcpy(host.data(), device, host.size());
+  }
+
+ private:
+  // Anonymous mappings come zeroed and page-aligned; huge pages spare the TLB on large arenas.
+  std::byte* allocate(std::size_t bytes) override {
+    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw MemoryError("cpu: cannot allocate {} bytes: {}", bytes, std::strerror(errno));
+    constexpr std::size_t huge_page = std::size_t{2} << 20;
+    if (bytes >= huge_page) madvise(memory, bytes, MADV_HUGEPAGE);
+    return static_cast<std::byte*>(memory);
+  }
+  void release(std::byte* memory, std::size_t bytes) noexcept override {
+    if (munmap(memory, bytes) != 0) std::perror("cpu: munmap");
+  }
+
+  Selection selection_;
+};
+
+}  // namespace
+
+std::unique_ptr<Device> open_device(const DeviceOptions& options) {
+  if (options.device != "auto" && options.device != "cpu")
+    throw DeviceError("device {}: this build runs on cpu only; expected auto or cpu", options.device);
+  const int processors = usable_processors();
+  if (options.threads < 0 || options.threads > 1024)
+    throw UsageError("threads: expected 0 (all {}) to 1024, got {}", processors, options.threads);
+  return std::make_unique<CpuDevice>(
+      Selection{.kernels = options.kernels, .threads = options.threads ? options.threads : processors});
+}
+
+std::vector<DeviceSummary> list_devices() {
+  return {{.name = "cpu",
+           .hardware = fmt::format("{}, {} processors", processor_name(), usable_processors()),
+           .libraries = cpu::libraries(),
+           .unusable = ""},
+          {.name = "cuda", .hardware = "", .libraries = "", .unusable = "this build has no CUDA backend"}};
+}
+
+}  // namespace scrawl

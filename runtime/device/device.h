@@ -1,0 +1,71 @@
+#pragma once
+/// A device: memory, a stream of work, and the backend whose kernels run there.
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/backend.h"
+
+namespace scrawl {
+
+class Device;
+
+/// Memory of a device, freed with its owner. Zeroed when made; 4096-byte aligned.
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(Device&, std::size_t bytes);
+  ~Buffer();
+  Buffer(Buffer&&) noexcept;
+  Buffer& operator=(Buffer&&) noexcept;
+
+  std::byte* data() const { return data_; }
+  std::size_t size() const { return size_; }
+
+ private:
+  Device* device_ = nullptr;
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  virtual std::string name() const = 0;  ///< "cpu"
+  virtual const Backend& backend() const = 0;
+  virtual const Selection& selection() const = 0;
+  virtual Stream stream() = 0;
+  virtual void synchronize() = 0;
+  /// Copies to and from host memory, after all work of the stream.
+  virtual void upload(void* device, std::span<const std::byte> host) = 0;
+  virtual void download(std::span<std::byte> host, const void* device) = 0;
+
+ private:
+  friend class Buffer;
+  virtual std::byte* allocate(std::size_t bytes) = 0;  ///< zeroed; MemoryError when there is none
+  virtual void release(std::byte*, std::size_t bytes) noexcept = 0;
+};
+
+struct DeviceOptions {
+  std::string device = "auto";  ///< auto, cpu; an unknown or absent one is a DeviceError that says why
+  KernelSet kernels = KernelSet::automatic;
+  int threads = 0;  ///< CPU threads; 0 takes the processors that this process may use
+};
+
+std::unique_ptr<Device> open_device(const DeviceOptions&);
+
+/// What this machine offers, for `scrawl devices`.
+struct DeviceSummary {
+  std::string name;       ///< "cpu"
+  std::string hardware;   ///< processor or GPU
+  std::string libraries;  ///< what runs on it, with versions
+  std::string unusable;   ///< why it cannot be used, or empty
+};
+std::vector<DeviceSummary> list_devices();
+
+}  // namespace scrawl

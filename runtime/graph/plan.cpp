@@ -1,0 +1,186 @@
+
+#include "runtime/graph/program.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace scrawl {
+namespace {
+
+class Planning {
+ public:
+  Planning(Lowered lowered, const Backend& backend, const Selection& selection)
+      : backend_(backend), selection_(selection), placed_(lowered.tensors.size()) {
+    plan_.lowered = std::move(lowered);
+    constant_.resize(plan_.lowered.tensors.size(), false);
+  }
+
+  ProgramPlan run() {
+    for (const auto& step : plan_.lowered.steps) add(step);
+    for (const auto& [name, tensor] : plan_.lowered.outputs) plan_.outputs[name] = plain_output(tensor);
+    lay_out();
+    return std::move(plan_);
+  }
+
+ private:
+  const Tensor& tensor(TensorId id) const { return plan_.lowered.tensors[static_cast<std::size_t>(id)]; }
+  std::vector<int>& placements(TensorId id) { return placed_[static_cast<std::size_t>(id)]; }
+  Value& value(int i) { return plan_.values[static_cast<std::size_t>(i)]; }
+
+  View plain(TensorId id) const {
+    const auto& spec = tensor(id).spec;
+    return make_view(nullptr, spec.type, spec.shape, spec.order);
+  }
+
+  int new_value(TensorId id, const View& view) {
+    const auto role = tensor(id).role;
+    auto home = Value::Home::arena;
+    if (placements(id).empty()) {  // other placements of a stored tensor are copies, and live in the arena
+      if (role == Role::input) home = Value::Home::input;
+      if (role == Role::parameter || role == Role::state) home = Value::Home::storage;
+    }
+    plan_.values.push_back({id, view, backend_.bytes(view), home});
+    placements(id).push_back(static_cast<int>(plan_.values.size()) - 1);
+    return placements(id).back();
+  }
+
+  /// The tensor as it was written; stored tensors and inputs are there before the first step.
+  int original(TensorId id, std::string_view reader) {
+    if (placements(id).empty()) {
+      if (tensor(id).role == Role::activation)
+        throw InternalError("{} reads {}, which nothing wrote", reader, tensor(id).name);
+      new_value(id, plain(id));
+    }
+    return placements(id).front();
+  }
+
+  std::string step_name(const Step& step) const {
+    for (std::size_t i = 0; i < step.tensors.size(); ++i)
+      if (step.access[i] == Access::write) return tensor(step.tensors[i]).name + " " + step.call;
+    return step.call;
+  }
+
+  void add(const Step& step) {
+    const auto name = step_name(step);
+    std::vector<View> views;
+    for (std::size_t i = 0; i < step.tensors.size(); ++i)
+      views.push_back(step.access[i] == Access::write ? plain(step.tensors[i])
+                                                      : value(original(step.tensors[i], name)).view);
+    PlannedStep planned{.name = name, .node = step.node, .phase = step.phase};
+    try {
+      planned.call = step.plan(backend_, selection_, views);
+    } catch (const Unsupported& error) {
+      throw Unsupported("{}: {}", name, error.what());
+    } catch (const ShapeError& error) {
+      throw ShapeError("{}: {}", name, error.what());
+    }
+    const bool constant = depends_on_parameters_only(step);
+    if (constant) planned.phase = Phase::prepare;
+    for (std::size_t i = 0; i < step.tensors.size(); ++i)
+      planned.values.push_back(settle(step, i, views[i], name));
+    for (const auto id : step.tensors) constant_[static_cast<std::size_t>(id)] = constant_[static_cast<std::size_t>(id)] || constant;
+    push(std::move(planned));
+  }
+
+  /// The value that operand i reads or writes, in the placement that the planner asked for.
+  int settle(const Step& step, std::size_t i, const View& wanted, std::string_view name) {
+    const auto id = step.tensors[i];
+    switch (step.access[i]) {
+      case Access::read: return in_placement(id, wanted);
+      case Access::update: {
+        const int v = original(id, name);
+        if (!same_placement(value(v).view, wanted))
+          throw InternalError("{}: wants to update {} in another placement than it is stored in", name, tensor(id).name);
+        return v;
+      }
+      case Access::write: return new_value(id, wanted);
+    }
+    return -1;
+  }
+
+  int in_placement(TensorId id, const View& wanted) {
+    for (const int v : placements(id))
+      if (same_placement(value(v).view, wanted)) return v;
+    return reorder(id, wanted);
+  }
+
+  int reorder(TensorId id, const View& wanted) {
+    const int from = placements(id).front();
+    View x = value(from).view, y = wanted;
+    Copy copy{.x = x, .y = y};
+    auto plan = std::make_shared<Plan<Copy>>(backend_.copy(copy, selection_));
+    if (!same_placement(copy.x, x) || !same_placement(copy.y, y))
+      throw InternalError("reorder of {}: {} cannot be copied to {}", tensor(id).name, backend_.placement(x),
+                          backend_.placement(y));
+    const int to = new_value(id, wanted);
+    PlannedStep step{.name = tensor(id).name + " reorder",
+                     .phase = depends_on_parameters_only(id) ? Phase::prepare : Phase::forward};
+    step.call = {plan->variant, plan->refused, plan->workspace_bytes, [plan](std::span<const View> operands) {
+                   return [plan, bound = Copy{.x = operands[0], .y = operands[1]}](Bytes workspace, Stream stream) {
+                     plan->run(bound, workspace, stream);
+                   };
+                 }};
+    step.values = {from, to};
+    if (!plan_.steps.empty() && step.phase != Phase::prepare) step.phase = plan_.steps.back().phase;
+    push(std::move(step));
+    return to;
+  }
+
+  /// Parameters change within a training step, and never in an inference program.
+  bool depends_on_parameters_only(TensorId id) const {
+    const bool inference = std::ranges::none_of(plan_.lowered.steps, [](const Step& s) { return s.phase == Phase::update; });
+    const auto role = tensor(id).role;
+    return inference && (role == Role::parameter || role == Role::state || constant_[static_cast<std::size_t>(id)]);
+  }
+
+  bool depends_on_parameters_only(const Step& step) const {
+    for (std::size_t i = 0; i < step.tensors.size(); ++i)
+      if (step.access[i] != Access::write && !depends_on_parameters_only(step.tensors[i])) return false;
+    return std::ranges::any_of(step.access, [](Access a) { return a != Access::write; });
+  }
+
+  void push(PlannedStep step) {
+    const int at = static_cast<int>(plan_.steps.size());
+    for (const int v : step.values) {
+      auto& val = value(v);
+      if (val.first < 0) val.first = at;
+      val.last = at;
+      if (step.phase == Phase::prepare && val.home == Value::Home::arena) val.home = Value::Home::constant;
+    }
+    plan_.steps.push_back(std::move(step));
+  }
+
+  int plain_output(TensorId id) {
+    original(id, "output");
+    const int v = in_placement(id, plain(id));
+    value(v).last = std::numeric_limits<int>::max();
+    return v;
+  }
+
+  void lay_out() {
+    for (const auto& v : plan_.values) {
+      const bool in_arena = v.home == Value::Home::arena;
+      plan_.lifetimes.push_back(in_arena ? Lifetime{v.bytes, v.first, v.last} : Lifetime{0, 0, 0});
+      const auto padded = (v.bytes + arena_alignment - 1) / arena_alignment * arena_alignment;
+      if (v.home == Value::Home::constant) plan_.constant_bytes += padded;
+      if (v.home == Value::Home::input) plan_.input_bytes += padded;
+    }
+    for (std::size_t i = 0; i < plan_.steps.size(); ++i)
+      plan_.lifetimes.push_back({plan_.steps[i].call.workspace_bytes, static_cast<int>(i), static_cast<int>(i)});
+    plan_.memory = plan_memory(plan_.lifetimes);
+  }
+
+  const Backend& backend_;
+  const Selection& selection_;
+  ProgramPlan plan_;
+  std::vector<std::vector<int>> placed_;
+  std::vector<bool> constant_;
+};
+
+}  // namespace
+
+ProgramPlan plan_program(Lowered lowered, const Backend& backend, const Selection& selection) {
+  return Planning(std::move(lowered), backend, selection).run();
+}
+
+}  // namespace scrawl
