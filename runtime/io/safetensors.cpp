@@ -20,6 +20,9 @@ using Json = nlohmann::json;
 constexpr std::string_view metadata_key = "__metadata__";
 constexpr std::string_view our_key = "scrawl";
 
+// The JSON library recurses when it prints: a header of a million brackets must not exhaust the stack.
+constexpr int max_depth = 32;
+
 struct TypeName {
   DType type;
   std::string_view name;
@@ -52,7 +55,8 @@ class HeaderReader {
   /// JSON whose objects have no key twice; `what` names it in errors.
   Json parse(std::string_view what, std::string_view text) const {
     std::vector<std::set<std::string>> open_objects;
-    const auto refuse_duplicates = [&](int, Json::parse_event_t event, Json& value) {
+    const auto check = [&](int depth, Json::parse_event_t event, Json& value) {
+      if (depth > max_depth) fail("{}: expected at most {} levels of nesting", what, max_depth);
       if (event == Json::parse_event_t::object_start) open_objects.emplace_back();
       if (event == Json::parse_event_t::object_end) open_objects.pop_back();
       if (event == Json::parse_event_t::key && !open_objects.back().insert(value).second)
@@ -61,7 +65,7 @@ class HeaderReader {
     };
     Json value;
     try {
-      value = Json::parse(text, refuse_duplicates);
+      value = Json::parse(text, check);
     } catch (const Json::exception& error) {
       fail("{}: expected JSON, got {}", what, error.what());
     }

@@ -1,0 +1,50 @@
+#include "runtime/train/fingerprint.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "kernels/error.h"
+#include "tests/io/messages.h"
+
+namespace scrawl {
+namespace {
+
+const Fingerprint sample{.build_id = "ab12", .cpu = "A CPU", .cpu_flags = "avx2 avx512f", .threads = 8};
+
+TEST(fingerprint, the_build_id_is_that_of_a_linked_executable) {
+  EXPECT_THAT(build_id(), ::testing::MatchesRegex("[0-9a-f]{40}"));
+}
+
+TEST(fingerprint, is_the_same_each_time_and_survives_json) {
+  const auto now = current_fingerprint(4);
+  EXPECT_EQ(now.threads, 4);
+  EXPECT_EQ(now, current_fingerprint(4));
+  EXPECT_NO_THROW(require_same_fingerprint(nlohmann::json::parse(nlohmann::json(now).dump()), now));
+}
+
+TEST(fingerprint, a_difference_is_a_usage_error_that_names_it) {
+  auto other = sample;
+  other.build_id = "cd34";
+  EXPECT_MESSAGE(require_same_fingerprint(sample, other), UsageError, "build: expected ab12, got cd34",
+                 "--load");
+  other = sample;
+  other.cpu = "B CPU";
+  EXPECT_MESSAGE(require_same_fingerprint(sample, other), UsageError, "processor: expected A CPU, got B CPU");
+  other = sample;
+  other.cpu_flags = "avx2";
+  EXPECT_MESSAGE(require_same_fingerprint(sample, other), UsageError,
+                 "processor flags: expected avx2 avx512f, got avx2");
+  other.threads = 2;
+  EXPECT_MESSAGE(require_same_fingerprint(sample, other), UsageError, "processor flags",
+                 "threads: expected 8, got 2");
+}
+
+TEST(fingerprint, a_record_without_one_is_a_data_error) {
+  for (const nlohmann::json& bad :
+       {nlohmann::json(), nlohmann::json(3), nlohmann::json{{"build_id", "x"}},
+        nlohmann::json{{"build_id", 1}, {"cpu", ""}, {"cpu_flags", ""}, {"threads", 1}}})
+    EXPECT_MESSAGE(require_same_fingerprint(bad, sample), DataError, "expected the fingerprint of a run");
+}
+
+}  // namespace
+}  // namespace scrawl
