@@ -1,0 +1,348 @@
+#pragma once
+/// Sixteen floats at a time: the vector type of the CPU kernels, and the functions that they apply to it.
+///
+/// GCC vector extensions, so that +, -, *, / and comparisons of lanes are the language's own, and a processor
+/// without AVX-512 gets the same results from narrower registers. Intrinsics stand where the compiler does
+/// not find the instruction. Everything here is inlined: no symbol is shared between files compiled for
+/// different processors.
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include "kernels/dtype.h"
+
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
+// Vectors are passed by value to inlined functions only, so -Wno-psabi: their calling convention is never
+// used.
+#define SCRAWL_INLINE [[gnu::always_inline]] inline
+
+namespace scrawl::cpu {
+
+inline constexpr int lanes = 16;
+
+using f32x16 = float __attribute__((vector_size(64)));
+using i32x16 = std::int32_t __attribute__((vector_size(64)));
+using u32x16 = std::uint32_t __attribute__((vector_size(64)));
+using u16x16 = std::uint16_t __attribute__((vector_size(32)));
+using u8x16 = std::uint8_t __attribute__((vector_size(16)));
+
+#ifdef __AVX512F__
+using mask16 = __mmask16;  ///< one truth value a lane; & | ~ combine them
+/// For intrinsics in their zero-masked form: g++ 12 warns falsely of an uninitialised value in the plain
+/// form.
+inline constexpr mask16 all_lanes = 0xffff;
+#else
+using mask16 = i32x16;
+#endif
+
+SCRAWL_INLINE f32x16 broadcast(float value) { return f32x16{} + value; }
+SCRAWL_INLINE i32x16 broadcast(std::int32_t value) { return i32x16{} + value; }
+SCRAWL_INLINE i32x16 lane_numbers() { return i32x16{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}; }
+
+// -------------------------------------------------------------------------------------- masks and selection
+
+#ifdef __AVX512F__
+SCRAWL_INLINE mask16 less(f32x16 a, f32x16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+SCRAWL_INLINE mask16 less_equal(f32x16 a, f32x16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }
+SCRAWL_INLINE mask16 is_nan(f32x16 a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
+SCRAWL_INLINE mask16 equal(i32x16 a, i32x16 b) { return _mm512_cmpeq_epi32_mask((__m512i)a, (__m512i)b); }
+SCRAWL_INLINE mask16 at_least(u32x16 a, u32x16 b) { return _mm512_cmpge_epu32_mask((__m512i)a, (__m512i)b); }
+SCRAWL_INLINE f32x16 select(mask16 mask, f32x16 yes, f32x16 no) {
+  return _mm512_mask_blend_ps(mask, no, yes);
+}
+SCRAWL_INLINE i32x16 select(mask16 mask, i32x16 yes, i32x16 no) {
+  return (i32x16)_mm512_mask_blend_epi32(mask, (__m512i)no, (__m512i)yes);
+}
+SCRAWL_INLINE bool any(mask16 mask) { return mask != 0; }
+SCRAWL_INLINE mask16 first_lanes(int count) { return static_cast<mask16>((1u << count) - 1u); }
+#else
+SCRAWL_INLINE mask16 less(f32x16 a, f32x16 b) { return a < b; }
+SCRAWL_INLINE mask16 less_equal(f32x16 a, f32x16 b) { return a <= b; }
+SCRAWL_INLINE mask16 is_nan(f32x16 a) { return a != a; }
+SCRAWL_INLINE mask16 equal(i32x16 a, i32x16 b) { return a == b; }
+SCRAWL_INLINE mask16 at_least(u32x16 a, u32x16 b) { return a >= b; }
+SCRAWL_INLINE f32x16 select(mask16 mask, f32x16 yes, f32x16 no) { return mask ? yes : no; }
+SCRAWL_INLINE i32x16 select(mask16 mask, i32x16 yes, i32x16 no) { return mask ? yes : no; }
+SCRAWL_INLINE bool any(mask16 mask) {
+  std::int32_t all = 0;
+  for (int i = 0; i < lanes; ++i) all |= mask[i];
+  return all != 0;
+}
+SCRAWL_INLINE mask16 first_lanes(int count) { return lane_numbers() < count; }
+#endif
+
+/// a < b ? a : b, so b where either is NaN.
+SCRAWL_INLINE f32x16 min(f32x16 a, f32x16 b) {
+#ifdef __AVX512F__
+  return _mm512_maskz_min_ps(all_lanes, a, b);
+#else
+  return a < b ? a : b;
+#endif
+}
+
+/// a > b ? a : b, so b where either is NaN.
+SCRAWL_INLINE f32x16 max(f32x16 a, f32x16 b) {
+#ifdef __AVX512F__
+  return _mm512_maskz_max_ps(all_lanes, a, b);
+#else
+  return a > b ? a : b;
+#endif
+}
+
+SCRAWL_INLINE f32x16 abs(f32x16 x) { return (f32x16)((u32x16)x & 0x7fffffffu); }
+
+/// The magnitude of one with the sign bit of the other.
+SCRAWL_INLINE f32x16 copy_sign(f32x16 magnitude, f32x16 sign) {
+  return (f32x16)(((u32x16)magnitude & 0x7fffffffu) | ((u32x16)sign & 0x80000000u));
+}
+
+// ------------------------------------------------------------------------------------------ load and store
+
+/// 16 values from any address; the address needs the alignment of one.
+template <class Vector>
+SCRAWL_INLINE Vector load_bits(const void* from) {
+  Vector value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+SCRAWL_INLINE f32x16 load(const float* from) { return load_bits<f32x16>(from); }
+SCRAWL_INLINE i32x16 load(const std::int32_t* from) { return load_bits<i32x16>(from); }
+SCRAWL_INLINE i32x16 load(const std::uint8_t* from) {
+  return __builtin_convertvector(load_bits<u8x16>(from), i32x16);
+}
+
+SCRAWL_INLINE f32x16 widen_bf16(u16x16 bits) { return (f32x16)(__builtin_convertvector(bits, u32x16) << 16); }
+
+/// Round to nearest even; NaN stays NaN. As dtype.h's bf16, subnormals included.
+SCRAWL_INLINE u16x16 narrow_bf16(f32x16 value) {
+  const u32x16 bits = (u32x16)value;
+  const u32x16 rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  const i32x16 safe = select(is_nan(value), (i32x16)((bits >> 16) | 0x40u), (i32x16)rounded);
+  return __builtin_convertvector((u32x16)safe, u16x16);
+}
+
+SCRAWL_INLINE f32x16 load(const bf16* from) { return widen_bf16(load_bits<u16x16>(from)); }
+
+SCRAWL_INLINE f32x16 load(const f16* from) {
+#ifdef __AVX512F__
+  return _mm512_maskz_cvtph_ps(all_lanes, load_bits<__m256i>(from));
+#else
+  f32x16 value;
+  for (int i = 0; i < lanes; ++i) value[i] = static_cast<float>(from[i]);
+  return value;
+#endif
+}
+
+SCRAWL_INLINE void store(float* to, f32x16 value) { std::memcpy(to, &value, sizeof value); }
+SCRAWL_INLINE void store(std::int32_t* to, i32x16 value) { std::memcpy(to, &value, sizeof value); }
+SCRAWL_INLINE void store(std::uint8_t* to, i32x16 value) {
+  const u8x16 narrow = __builtin_convertvector(value, u8x16);
+  std::memcpy(static_cast<void*>(to), &narrow, sizeof narrow);
+}
+SCRAWL_INLINE void store(bf16* to, f32x16 value) {
+  const u16x16 narrow = narrow_bf16(value);
+  std::memcpy(static_cast<void*>(to), &narrow, sizeof narrow);
+}
+SCRAWL_INLINE void store(f16* to, f32x16 value) {
+#ifdef __AVX512F__
+  const __m256i narrow =
+      _mm512_maskz_cvtps_ph(all_lanes, value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  std::memcpy(static_cast<void*>(to), &narrow, sizeof narrow);
+#else
+  for (int i = 0; i < lanes; ++i) to[i] = f16(value[i]);
+#endif
+}
+
+/// The first `count` (0 to 16) values; the other lanes are zero. Reads nothing beyond them.
+template <class T>
+SCRAWL_INLINE auto load(const T* from, int count) {
+#ifdef __AVX512F__
+  if constexpr (sizeof(T) == 4) {
+    const __m512i bits = _mm512_maskz_loadu_epi32(first_lanes(count), from);
+    return (decltype(load(from)))bits;
+  }
+#endif
+  if (count >= lanes) return load(from);
+  T whole[lanes] = {};
+  std::memcpy(static_cast<void*>(whole), from, static_cast<std::size_t>(count) * sizeof(T));
+  return load(whole);
+}
+
+/// The first `count` (0 to 16) lanes. Writes nothing beyond them.
+template <class T, class Vector>
+SCRAWL_INLINE void store(T* to, Vector value, int count) {
+#ifdef __AVX512F__
+  if constexpr (sizeof(T) == 4) {
+    _mm512_mask_storeu_epi32(to, first_lanes(count), (__m512i)value);
+    return;
+  }
+#endif
+  if (count >= lanes) return store(to, value);
+  T whole[lanes];
+  store(whole, value);
+  std::memcpy(static_cast<void*>(to), whole, static_cast<std::size_t>(count) * sizeof(T));
+}
+
+/// table[index] in each lane.
+SCRAWL_INLINE f32x16 gather(const float* table, i32x16 index) {
+#ifdef __AVX512F__
+  return _mm512_mask_i32gather_ps(f32x16{}, all_lanes, (__m512i)index, table, 4);
+#else
+  f32x16 value;
+  for (int i = 0; i < lanes; ++i) value[i] = table[index[i]];
+  return value;
+#endif
+}
+
+// ----------------------------------------------------------------------------------------------- reductions
+
+/// Sum of the lanes, in a fixed order: halves onto halves.
+SCRAWL_INLINE float sum(f32x16 x) {
+  x += __builtin_shuffle(x, i32x16{8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15});
+  x += __builtin_shuffle(x, i32x16{4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7});
+  x += __builtin_shuffle(x, i32x16{2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3});
+  return x[0] + x[1];
+}
+
+/// Largest lane; unspecified if one is NaN.
+SCRAWL_INLINE float largest(f32x16 x) {
+  x = max(x, __builtin_shuffle(x, i32x16{8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15}));
+  x = max(x, __builtin_shuffle(x, i32x16{4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7}));
+  x = max(x, __builtin_shuffle(x, i32x16{2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3}));
+  return x[0] > x[1] ? x[0] : x[1];
+}
+
+// ------------------------------------------------------------------------------------ elementary functions
+
+/// x 2^n for integral n, rounded once where the result is subnormal; 0 for n = -inf, NaN for NaN x.
+SCRAWL_INLINE f32x16 scale_by_power(f32x16 x, f32x16 n) {
+#ifdef __AVX512F__
+  return _mm512_maskz_scalef_ps(all_lanes, x, n);
+#else
+  // Beyond +-252 a mantissa in [2^-2, 2^2) is 0 or infinite already. Two factors: each alone is normal.
+  const i32x16 whole = __builtin_convertvector(max(min(broadcast(252.0f), n), broadcast(-252.0f)), i32x16);
+  const i32x16 half = whole >> 1;
+  return x * (f32x16)((half + 127) << 23) * (f32x16)((whole - half + 127) << 23);
+#endif
+}
+
+namespace detail {
+
+inline constexpr float log2_e = 1.44269504088896341f;
+inline constexpr float ln_2_high = 0.693359375f,
+                       ln_2_low = -2.12194440e-4f;  // high has 9 bits: exact products
+
+/// Nearest integer, ties to even, for |x| < 2^22.
+SCRAWL_INLINE f32x16 round(f32x16 x) {
+  const float magic = 0x1.8p23f;
+  return (x + magic) - magic;
+}
+
+/// e^f for |f| <= ln(2) / 2. Coefficients: Moshier, Cephes, expf.
+SCRAWL_INLINE f32x16 exp_reduced(f32x16 f) {
+  f32x16 p = broadcast(1.9875691500e-4f);
+  p = p * f + 1.3981999507e-3f;
+  p = p * f + 8.3334519073e-3f;
+  p = p * f + 4.1665795894e-2f;
+  p = p * f + 1.6666665459e-1f;
+  p = p * f + 5.0000001201e-1f;
+  return (p * f) * f + f + 1.0f;
+}
+
+/// 1 / x for x in [1, 2], within 1 ulp.
+SCRAWL_INLINE f32x16 reciprocal(f32x16 x) {
+#ifdef __AVX512F__
+  const f32x16 guess = _mm512_maskz_rcp14_ps(all_lanes, x);
+  return guess + guess * (1.0f - x * guess);
+#else
+  return 1.0f / x;
+#endif
+}
+
+}  // namespace detail
+
+/// e^x within 1.1 ulp, subnormal results within 1 of their ulp. NaN, 0 and +inf where they belong.
+SCRAWL_INLINE f32x16 exp(f32x16 x) {
+  x = max(broadcast(-105.0f), min(broadcast(89.0f), x));  // in this order NaN passes
+  const f32x16 n = detail::round(x * detail::log2_e);
+  const f32x16 f = (x - n * detail::ln_2_high) - n * detail::ln_2_low;
+  return scale_by_power(detail::exp_reduced(f), n);
+}
+
+/// e^x as mantissa 2^exponent, mantissa in [0.7, 1.42], exponent an integer: nothing underflows. x below
+/// -2e38 counts as -2e38, -inf too. NaN and +inf give a NaN mantissa.
+struct Scaled {
+  f32x16 mantissa, exponent;
+};
+SCRAWL_INLINE Scaled exp_scaled(f32x16 x) {
+  const float half_ln_2 = 0.35f;
+  const f32x16 bounded = max(broadcast(-2e38f), x);
+  const f32x16 y = bounded * detail::log2_e;
+  // An integer already from 2^22 on, and there the fraction is lost in x itself.
+  const f32x16 n = select(less(abs(y), broadcast(0x1p22f)), detail::round(y), y);
+  f32x16 f = (bounded - n * detail::ln_2_high) - n * detail::ln_2_low;
+  f = max(broadcast(-half_ln_2), min(broadcast(half_ln_2), f));
+  return {detail::exp_reduced(f), n};
+}
+
+/// ln x within 1.5 ulp; -inf at 0, NaN below, +inf at +inf.
+SCRAWL_INLINE f32x16 log(f32x16 x) {
+  const mask16 subnormal = less(x, broadcast(std::numeric_limits<float>::min()));
+  const f32x16 scaled = select(subnormal, x * 0x1p23f, x);
+  // The mantissa moves to [sqrt(1/2), sqrt(2)) by taking sqrt(1/2) from the bits, one exponent at a time.
+  const i32x16 from_root = (i32x16)scaled - 0x3f3504f3;
+  const f32x16 m = (f32x16)((from_root & 0x007fffff) + 0x3f3504f3);
+  const f32x16 e =
+      __builtin_convertvector(from_root >> 23, f32x16) - select(subnormal, broadcast(23.0f), f32x16{});
+  const f32x16 f = m - 1.0f;
+  // Coefficients: Moshier, Cephes, logf.
+  f32x16 p = broadcast(7.0376836292e-2f);
+  p = p * f - 1.1514610310e-1f;
+  p = p * f + 1.1676998740e-1f;
+  p = p * f - 1.2420140846e-1f;
+  p = p * f + 1.4249322787e-1f;
+  p = p * f - 1.6668057665e-1f;
+  p = p * f + 2.0000714765e-1f;
+  p = p * f - 2.4999993993e-1f;
+  p = p * f + 3.3333331174e-1f;
+  const f32x16 square = f * f;
+  const f32x16 low = p * f * square + e * detail::ln_2_low - 0.5f * square;
+  const f32x16 y = (f + low) + e * detail::ln_2_high;
+  const float infinity = std::numeric_limits<float>::infinity();
+  const f32x16 not_positive =
+      select(less(x, f32x16{}), broadcast(std::numeric_limits<float>::quiet_NaN()), broadcast(-infinity));
+  const f32x16 not_finite = x;  // +inf or NaN
+  return select(less_equal(x, f32x16{}), not_positive, select(less(x, broadcast(infinity)), y, not_finite));
+}
+
+/// 1 / (1 + e^-x) within 3 ulp, tiny results included; NaN stays NaN.
+SCRAWL_INLINE f32x16 sigmoid(f32x16 x) {
+  const f32x16 e = exp(-abs(x));  // in [0, 1]: the divisor is in [1, 2], and nothing overflows
+  return select(less(x, f32x16{}), e, broadcast(1.0f)) * detail::reciprocal(1.0f + e);
+}
+
+/// tanh x within 3 ulp; odd, signed zero kept; NaN stays NaN.
+SCRAWL_INLINE f32x16 tanh(f32x16 x) {
+  const f32x16 magnitude = abs(x);
+  const f32x16 e = exp(-2.0f * magnitude);
+  const f32x16 far = (1.0f - e) * detail::reciprocal(1.0f + e);
+  const f32x16 square = x * x;
+  // Near 0 the difference cancels. Coefficients: Moshier, Cephes, tanhf.
+  f32x16 p = broadcast(-5.70498872745e-3f);
+  p = p * square + 2.06390887954e-2f;
+  p = p * square - 5.37397155531e-2f;
+  p = p * square + 1.33314422036e-1f;
+  p = p * square - 3.33332819422e-1f;
+  const f32x16 near = magnitude + magnitude * square * p;
+  return copy_sign(select(less(magnitude, broadcast(0.625f)), near, far), x);
+}
+
+}  // namespace scrawl::cpu
+
+#undef SCRAWL_INLINE
