@@ -20,8 +20,11 @@ step "Building"
 
 step "Writing synthetic handwriting to $data"
 mkdir -p "$folder"
-# labels.tsv is written last: a set that has it is whole.
-[[ -f $data/labels.tsv ]] || "$scrawl" data synth --out "$data" --overwrite
+if [[ ! -d $data ]]; then
+  rm -rf "$data.partial"
+  "$scrawl" data synth --out "$data.partial"
+  mv "$data.partial" "$data"
+fi
 
 step "Training crnn-small in $run"
 resume=()
