@@ -23,8 +23,9 @@ def tune(allocator, threads):
     library = next(filter(None, map(ctypes.util.find_library, names)), None)
     if allocator not in ("auto", "system") and not library:
         sys.exit(f"allocator: expected lib{allocator} to be installed, found none")
-    if library and library not in os.environ.get("LD_PRELOAD", ""):
-        os.environ["LD_PRELOAD"] = library
+    preloaded = os.environ.get("LD_PRELOAD", "")
+    if library and library not in preloaded:
+        os.environ["LD_PRELOAD"] = f"{library}:{preloaded}".rstrip(":")
         os.environ["MALLOC_CONF"] = "background_thread:true,dirty_decay_ms:-1,muzzy_decay_ms:-1"
         os.execv(sys.executable, [sys.executable, *sys.argv])
     if threads:
@@ -141,7 +142,7 @@ def header(device):
     clock = _output_of("nvidia-smi", "--query-gpu=clocks.sm,clocks.mem", "--format=csv,noheader") if gpu \
         else _first_line("/proc/cpuinfo", "cpu MHz") + " MHz"
     libraries = {"torch": torch.__version__, "oneDNN": "in torch", "threads": str(torch.get_num_threads()),
-                 "allocator": os.environ.get("LD_PRELOAD", "system")}
+                 "preloaded": os.environ.get("LD_PRELOAD", "")}
     if gpu:
         libraries |= {"cuda": torch.version.cuda, "cudnn": str(torch.backends.cudnn.version())}
     return {"machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
