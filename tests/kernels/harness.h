@@ -1,0 +1,180 @@
+#pragma once
+/// The harness of every kernel test: any call, on any backend, against the reference in double.
+///
+/// A case is a call whose views have no data. Inputs that a test does not give are random, drawn from the
+/// case's name and rounded to their storage type. Outputs and workspaces start as NaN (every byte 0xff), and
+/// each buffer lies between guards. Each backend runs a case under several settings (settings.cpp), twice in
+/// each, from different poison: the bits must be the same. Observed over allowed error is printed.
+///
+/// A failure prints the command that repeats it. SCRAWL_CASE=<part of a name> restricts a program to the
+/// cases whose names contain it.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "kernels/reference/backend.h"
+#include "tests/kernels/stage.h"
+#include "tests/kernels/tolerance.h"
+
+namespace scrawl::test {
+
+/// Every backend that is built; a new one is one line in harness.cpp.
+std::vector<const Backend*> backends();
+
+/// Where a planner finds the images of its call: as the test placed them, NHWC, or as the backend's
+/// convolution leaves them.
+enum class Images : std::uint8_t { as_given, channels_last, native };
+
+struct Setting {
+  Selection selection;
+  Images images = Images::channels_last;
+};
+
+std::string to_string(const Setting&);
+
+/// The settings under which cases run, the usual one first.
+const std::vector<Setting>& settings();
+
+struct Observed {
+  std::string variant;
+  Values outputs;
+  std::vector<std::string> problems;  ///< trespasses, and bits that a second run does not repeat
+};
+
+struct Report {
+  std::vector<std::string> problems;
+  double worst = 0;  ///< largest observed over allowed error
+};
+
+/// Random values for the operands in `operands` that are read and not in `given`; all rounded to their types.
+/// Throws InternalError for a missing integer operand: its values mean something.
+Values complete(std::string_view case_name, const std::vector<Bound>& operands, Values given);
+
+/// The same with integers from -2 to 2, whose sums of products are exact in f32: index tests.
+Values small_integers(std::string_view case_name, const std::vector<Bound>& operands, Values given);
+
+/// Valid widths or lengths that differ: all of `extent` first, then shorter ones, 0 among them.
+Tensor ragged(std::int64_t samples, std::int64_t extent);
+
+/// Places images as the setting says, and gives the reserve (lstm.h) the extent of its values.
+void start(const Backend&, const Setting&, const std::vector<Bound>& operands, const Values& inputs);
+
+/// Whether two runs wrote the same, bit for bit; what differs is added to `problems`.
+void expect_repeated(const Values& first, const Values& second, std::vector<std::string>& problems);
+
+/// Plans the call and runs it twice. The errors of its planner are passed on.
+template <class Call>
+Observed observe(const Backend& backend, const Setting& setting, Call call, const Values& inputs) {
+  start(backend, setting, bound(call), inputs);
+  const Plan<Call> plan = (backend.*operation<Call>.planner)(call, setting.selection);
+  Stage stage(backend, bound(call), plan.workspace_bytes);
+  Observed observed{.variant = plan.variant};
+  for (const auto poison : {std::byte{0x3c}, std::byte{0xff}}) {
+    stage.set(inputs, poison);
+    plan.run(call, stage.workspace(), nullptr);
+    auto outputs = stage.outputs();
+    if (!observed.outputs.empty()) expect_repeated(observed.outputs, outputs, observed.problems);
+    observed.outputs = std::move(outputs);
+  }
+  for (auto& trespass : stage.trespasses()) observed.problems.push_back(std::move(trespass));
+  return observed;
+}
+
+/// What the reference makes of the call, all in double.
+template <class Call>
+Values specified(Call call, const Values& inputs) {
+  for (const auto& operand : bound(call)) {
+    if (is_float(operand.view->type)) operand.view->type = DType::f64;
+    make_plain(*operand.view, Order::row_major);
+  }
+  return observe(reference::backend(), {.images = Images::as_given}, call, inputs).outputs;
+}
+
+/// |y - r| <= 2 u |r| + 4 sqrt(terms) u_f32 (|A| |B|): a sum of products in f32, stored once. `linear` is the
+/// call without its nonlinearity, so that the reference on |inputs| gives |A| |B|. `floor` is for what a
+/// nonlinearity adds.
+template <class Call>
+ToleranceRule sum_of_products(Call linear, double terms, double floor = 0) {
+  return [=](const Values& inputs, const Values&) {
+    Tolerances tolerances;
+    for (auto& [name, magnitude] : specified(linear, absolute(inputs))) {
+      for (double& value : magnitude.values())
+        value = floor + 4 * std::sqrt(terms) * unit_roundoff(DType::f32) * value;
+      tolerances[name] = {.ulps = 2, .absolute = std::move(magnitude)};
+    }
+    return tolerances;
+  };
+}
+
+/// Compares outputs with the reference's; what is off is added to the report.
+void judge(const std::vector<Bound>& operands, const Values& expected, const Values& got, const Tolerances&,
+           std::string_view where, Report&);
+
+/// Runs a case under every setting of a backend.
+template <class Call>
+Report agree(
+    const Backend& backend, std::string_view case_name, Call call, const Values& given,
+    const ToleranceRule& rule = [](const Values&, const Values&) { return Tolerances{}; },
+    const std::vector<Setting>& under = settings()) {
+  const Values inputs = complete(case_name, bound(call), given);
+  const Values expected = specified(call, inputs);
+  const Tolerances tolerances = rule(inputs, expected);
+  Report report;
+  std::string usual_variant;
+  for (const auto& setting : under) {
+    Observed observed;
+    try {
+      observed = observe(backend, setting, call, inputs);
+    } catch (const Unsupported& unsupported) {
+      if (setting.selection.kernels == KernelSet::automatic) report.problems.emplace_back(unsupported.what());
+      continue;  // one kind of kernels need not take every call
+    }
+    if (setting.selection.kernels == KernelSet::automatic)
+      usual_variant = observed.variant;
+    else if (observed.variant == usual_variant)
+      continue;
+    const auto where =
+        fmt::format("{} on {}/{} with {}", case_name, backend.name, observed.variant, to_string(setting));
+    for (const auto& problem : observed.problems)
+      report.problems.push_back(fmt::format("{}: {}", where, problem));
+    judge(bound(call), expected, observed.outputs, tolerances, where, report);
+  }
+  return report;
+}
+
+/// Whether SCRAWL_CASE lets a case run.
+bool selected(std::string_view case_name);
+
+/// The command that repeats a case.
+std::string repro(std::string_view case_name);
+
+/// A test on each backend: `using Pool = EveryBackend; TEST_P(Pool, ...)`.
+class EveryBackend : public testing::TestWithParam<const Backend*> {
+ protected:
+  /// Fails the test unless the backend agrees with the reference. Skips what the backend's table lacks.
+  template <class Call>
+  void expect_agreement(
+      const std::string& case_name, const Call& call, const Values& given,
+      const ToleranceRule& rule = [](const Values&, const Values&) { return Tolerances{}; },
+      const std::vector<Setting>& under = settings()) const {
+    if (!has<Call>() || !selected(case_name)) return;
+    const Report report = agree(backend(), case_name, call, given, rule, under);
+    for (const auto& problem : report.problems)
+      ADD_FAILURE() << problem << "\n  repeat: " << repro(case_name);
+  }
+
+  template <class Call>
+  bool has() const {
+    return backend().*operation<Call>.planner != nullptr;
+  }
+
+  const Backend& backend() const { return *GetParam(); }
+};
+
+/// For INSTANTIATE_TEST_SUITE_P.
+inline std::string backend_name(const testing::TestParamInfo<const Backend*>& info) {
+  return std::string(info.param->name);
+}
+
+}  // namespace scrawl::test

@@ -1,0 +1,126 @@
+#include "tests/kernels/stage.h"
+
+#include <algorithm>
+
+namespace scrawl::test {
+namespace {
+
+constexpr std::size_t guard = 256, alignment = 64;
+constexpr std::byte pattern{0xA5};
+
+/// Row-major memory for a view's elements.
+struct Plain {
+  explicit Plain(const View& view)
+      : memory(std::max<std::size_t>(1, size_of(view.type) * static_cast<std::size_t>(view.shape.count()))),
+        view(make_view(memory.data(), view.type, view.shape)) {}
+
+  std::vector<std::byte> memory;
+  View view;
+};
+
+/// Converts between placements by the backend's own copy.
+void reorder(const Backend& backend, const View& from, const View& to) {
+  if (!backend.copy)
+    throw InternalError("{}: an opaque placement of {} but no copy to reach it", backend.name,
+                        to_string(from));
+  Copy call{.x = from, .y = to};
+  call.x.data = call.y.data = nullptr;
+  const auto plan = backend.copy(call, {});
+  if (!same_placement(call.x, from) || !same_placement(call.y, to))
+    throw InternalError("{}: copy of {} changed the placements that it was given", backend.name,
+                        to_string(from));
+  call.x.data = from.data;
+  call.y.data = to.data;
+  GuardedBuffer workspace(plan.workspace_bytes);
+  plan.run(call, workspace.bytes(), nullptr);
+}
+
+}  // namespace
+
+Tensor rounded(const Tensor& tensor, DType type) {
+  if (tensor.shape().count() == 0) return tensor;
+  View like = make_view(nullptr, type, tensor.shape());
+  const Plain plain(like);
+  tensor.store(plain.view);
+  return Tensor(plain.view);
+}
+
+GuardedBuffer::GuardedBuffer(std::size_t bytes)
+    : size_(bytes), memory_(bytes + 2 * guard + alignment, pattern) {
+  const auto start = reinterpret_cast<std::uintptr_t>(memory_.data()) + guard;
+  offset_ = guard + (alignment - start % alignment) % alignment;
+}
+
+Bytes GuardedBuffer::bytes() { return Bytes(memory_).subspan(offset_, size_); }
+
+void GuardedBuffer::fill(std::byte value) { std::ranges::fill(bytes(), value); }
+
+bool GuardedBuffer::guards_intact() const {
+  const auto is_pattern = [](std::byte b) { return b == pattern; };
+  const auto payload = memory_.begin() + static_cast<std::ptrdiff_t>(offset_);
+  return std::all_of(memory_.begin(), payload, is_pattern) &&
+         std::all_of(payload + static_cast<std::ptrdiff_t>(size_), memory_.end(), is_pattern);
+}
+
+Stage::Stage(const Backend& backend, std::vector<Bound> operands, std::size_t workspace_bytes)
+    : backend_(backend), workspace_(workspace_bytes) {
+  for (auto& operand : operands) {
+    held_.push_back({std::move(operand), GuardedBuffer(backend.bytes(*operand.view)), {}});
+    held_.back().operand.view->data = held_.back().buffer.bytes().data();
+  }
+}
+
+void Stage::set(const Values& inputs, std::byte poison) {
+  workspace_.fill(poison);
+  for (auto& [operand, buffer, before] : held_) {
+    buffer.fill(poison);
+    if (operand.role == Role::output) continue;
+    const auto value = inputs.find(operand.name);
+    if (value == inputs.end()) throw InternalError("harness: no values for {}", operand.name);
+    place(value->second, *operand.view);
+    if (operand.role == Role::input) before.assign(buffer.bytes().begin(), buffer.bytes().end());
+  }
+}
+
+Values Stage::outputs() {
+  Values values;
+  for (auto& [operand, buffer, before] : held_)
+    if (operand.role != Role::input) values[operand.name] = read(*operand.view);
+  return values;
+}
+
+std::vector<std::string> Stage::trespasses() {
+  std::vector<std::string> found;
+  if (!workspace_.guards_intact()) found.push_back("writes outside of its workspace");
+  for (auto& [operand, buffer, before] : held_) {
+    if (!buffer.guards_intact()) found.push_back("writes outside of " + operand.name);
+    if (operand.role == Role::input) {
+      if (!std::ranges::equal(before, buffer.bytes())) found.push_back("writes to its input " + operand.name);
+    } else if (operand.view->layout) {
+      // What copy makes of the same values has every byte in place, the padding's too.
+      GuardedBuffer expected(buffer.bytes().size());
+      View again = *operand.view;
+      again.data = expected.bytes().data();
+      place(read(*operand.view), again);
+      if (!std::ranges::equal(expected.bytes(), buffer.bytes()))
+        found.push_back("does not write the padding of " + operand.name);
+    }
+  }
+  return found;
+}
+
+void Stage::place(const Tensor& tensor, const View& view) {
+  if (!view.layout) return tensor.store(view);
+  const Plain plain(view);
+  tensor.store(plain.view);
+  reorder(backend_, plain.view, view);
+}
+
+Tensor Stage::read(const View& view) {
+  if (!view.layout) return Tensor(view);
+  const Plain plain(view);
+  reorder(backend_, view, plain.view);
+  return Tensor(plain.view);
+}
+
+}  // namespace scrawl::test

@@ -1,0 +1,80 @@
+#pragma once
+/// Memory for one call on one backend: guarded, poisoned, placed as its planner asked.
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "kernels/reference/tensor.h"
+#include "tests/kernels/operation.h"
+
+namespace scrawl::test {
+
+using reference::Tensor;
+
+/// Tensors by operand: "x", "w.0".
+using Values = std::map<std::string, Tensor, std::less<>>;
+
+/// An operand of a call at hand.
+struct Bound {
+  std::string name;
+  View* view;
+  Role role;
+};
+
+template <class Call>
+std::vector<Bound> bound(Call& call) {
+  std::vector<Bound> operands;
+  each_operand(call, [&](const std::string& name, View& view, Role role) {
+    operands.push_back({name, &view, role});
+  });
+  return operands;
+}
+
+/// A tensor as it is after a trip through a type.
+Tensor rounded(const Tensor&, DType);
+
+/// Memory with a pattern before and after it.
+class GuardedBuffer {
+ public:
+  explicit GuardedBuffer(std::size_t bytes);
+  Bytes bytes();  ///< 64-byte aligned
+  void fill(std::byte);
+  bool guards_intact() const;
+
+ private:
+  std::size_t offset_, size_;
+  std::vector<std::byte> memory_;
+};
+
+class Stage {
+ public:
+  /// Gives every operand, placed as it is, memory of its own.
+  Stage(const Backend&, std::vector<Bound> operands, std::size_t workspace_bytes);
+
+  /// Writes what is read, and poison over everything else.
+  void set(const Values& inputs, std::byte poison);
+  Bytes workspace() { return workspace_.bytes(); }
+
+  /// What the call wrote.
+  Values outputs();
+
+  /// Written outside of operands, into inputs, or not at all into the padding of an opaque placement.
+  std::vector<std::string> trespasses();
+
+ private:
+  struct Held {
+    Bound operand;
+    GuardedBuffer buffer;
+    std::vector<std::byte> before;  ///< an input's bytes as they were set
+  };
+
+  void place(const Tensor&, const View&);
+  Tensor read(const View&);
+
+  const Backend& backend_;
+  std::vector<Held> held_;
+  GuardedBuffer workspace_;
+};
+
+}  // namespace scrawl::test
