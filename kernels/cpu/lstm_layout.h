@@ -1,0 +1,134 @@
+#pragma once
+/// What the LSTM's forward and backward share: extents, the cells that lengths leave, and how gates and
+/// weights lie in memory.
+///
+/// Hidden units go in blocks of 16; the four gates of a block are 64 neighbouring columns (i f g o, 16 each),
+/// so that one register tile holds all that a cell needs. The hidden size is padded to whole blocks by units
+/// whose weights are zero.
+
+#include <cstdint>
+#include <span>
+
+#include "kernels/cpu/gemm_tile.h"
+#include "kernels/plan.h"
+
+namespace scrawl::cpu {
+
+struct LstmExtents {
+  std::int64_t steps, batch, inputs, hidden, directions;
+
+  std::int64_t blocks() const { return (hidden + lanes - 1) / lanes; }
+  std::int64_t padded_hidden() const { return blocks() * lanes; }
+  std::int64_t cells() const { return steps * batch; }
+};
+
+template <class Call>
+LstmExtents lstm_extents(const Call& call) {
+  const Shape &x = call.x.shape, &w_hh = call.w_hh.shape;
+  return {.steps = x[0], .batch = x[1], .inputs = x[2], .hidden = w_hh[2], .directions = w_hh[0]};
+}
+
+/// A cell (t, n) within its sequence's length. `row` counts these in the order of t, then n: the gates of a
+/// cell are found by it, in either direction.
+struct LstmCell {
+  std::int32_t time, sample, row;
+};
+
+/// The cells of a batch of sequences. Borrows its tables, `table_size` integers, from a workspace.
+class LstmCells {
+ public:
+  static std::int64_t table_size(const LstmExtents& extents) { return extents.batch + 2 * extents.cells(); }
+
+  /// `lengths` may be absent; values beyond [0, T] count as the nearer end.
+  LstmCells(const LstmExtents&, const View& lengths, std::int32_t* table);
+
+  std::int64_t count() const { return count_; }
+  std::int64_t length(std::int64_t sample) const { return lengths_[sample]; }
+  std::int32_t row(std::int64_t time, std::int64_t sample) const { return rows_[time * batch_ + sample]; }
+  bool valid(std::int64_t time, std::int64_t sample) const { return time < lengths_[sample]; }
+
+  /// time * N + sample of each row.
+  std::span<const std::int32_t> places() const { return {places_, static_cast<std::size_t>(count_)}; }
+
+  /// The cell of a sample at the step-th step of a direction (1 is the reverse); valid for step < length.
+  LstmCell at(std::int64_t direction, std::int64_t step, std::int64_t sample) const {
+    const auto time = direction == 0 ? step : lengths_[sample] - 1 - step;
+    return {static_cast<std::int32_t>(time), static_cast<std::int32_t>(sample), row(time, sample)};
+  }
+
+ private:
+  std::int64_t batch_, count_ = 0;
+  std::int32_t *lengths_, *rows_, *places_;
+};
+
+/// The samples of one direction that one thread takes through all steps: no barrier within the sequence.
+struct LstmLane {
+  std::int64_t direction, first_sample, samples;
+};
+
+/// As many lanes as give every thread the same number of them, at most one a sample and direction.
+class LstmLanes {
+ public:
+  LstmLanes(const LstmExtents&, int threads);
+  std::int64_t count() const { return extents_.directions * parts_; }
+  LstmLane operator[](std::int64_t index) const;
+  std::int64_t most_samples() const { return (extents_.batch + parts_ - 1) / parts_; }
+
+ private:
+  LstmExtents extents_;
+  std::int64_t parts_;
+};
+
+/// Hands out 64-byte aligned offsets into a workspace.
+class WorkspaceLayout {
+ public:
+  template <class T>
+  std::size_t add(std::int64_t count) {
+    const std::size_t offset = bytes_;
+    bytes_ += (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
+    return offset;
+  }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  std::size_t bytes_ = 0;
+};
+
+template <class T>
+T* at_offset(Bytes workspace, std::size_t offset) {
+  return reinterpret_cast<T*>(workspace.data() + offset);
+}
+
+/// What backward needs of a cell and block: i, f, g, o after their functions, and c.
+struct LstmReserve {
+  static constexpr std::int64_t record = 5 * lanes;  ///< floats of a cell and block
+
+  float* data;
+  std::int64_t blocks, cells;
+
+  LstmReserve(const LstmExtents& extents, const View& view)
+      : data(view.as<float>()), blocks(extents.blocks()), cells(extents.cells()) {}
+
+  /// (D, blocks, cells, i f g o c, 16)
+  float* at(std::int64_t direction, std::int64_t block, std::int64_t row) const {
+    return data + ((direction * blocks + block) * cells + row) * record;
+  }
+  static std::int64_t bytes(const LstmExtents& extents) {
+    return extents.directions * extents.blocks() * extents.cells() * record * std::int64_t{sizeof(float)};
+  }
+};
+
+/// One direction's bias (4H) in the order of gate columns: (blocks x 4 x 16), zero in padding.
+void pack_bias(const LstmExtents&, const float* b, float* packed);
+
+/// A block's panel for products that give gates, from one direction's weights (4H, K): (K, 4 x 16).
+/// Zero in the columns of padding.
+template <class T>
+void pack_gate_columns(const LstmExtents&, const T* w, std::int64_t depth, std::int64_t block, float* panel);
+
+/// The panel of columns [first, first + 64) for products that sum over gates, from one direction's weights
+/// (4H, K): (blocks x 4 x 16, 64). Zero in the rows and columns of padding.
+template <class T>
+void pack_gate_rows(const LstmExtents&, const T* w, std::int64_t depth, std::int64_t first, float* panel);
+
+}  // namespace scrawl::cpu
