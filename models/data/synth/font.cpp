@@ -29,8 +29,8 @@ using HbBuffer = std::unique_ptr<hb_buffer_t, Destroy<hb_buffer_destroy>>;
 
 constexpr std::u32string_view letters = U"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
-/// Twice the signed area, and the length, of the polygons through an outline's points. Control points count as
-/// corners: a few per cent too long, which a mean stroke width can bear.
+/// Twice the signed area, and the length, of the polygons through an outline's points. Control points count
+/// as corners: a few per cent too long, which a mean stroke width can bear.
 struct Polygon {
   float twice_area = 0;
   float length = 0;
@@ -71,7 +71,8 @@ Font::Font(FontEntry entry, const std::filesystem::path& file)
   FT_Face face = nullptr;
   check(FT_New_Face(library, file.c_str(), 0, &face), "cannot open the font");
   faces_->face.reset(face);
-  if (!FT_IS_SCALABLE(face)) throw DataError("{}: expected a font of outlines, got one of bitmaps", file.string());
+  if (!FT_IS_SCALABLE(face))
+    throw DataError("{}: expected a font of outlines, got one of bitmaps", file.string());
   faces_->em = static_cast<float>(face->units_per_EM);
 
   const HbBlob blob(hb_blob_create_from_file_or_fail(file.c_str()));
@@ -85,23 +86,25 @@ Font::Font(FontEntry entry, const std::filesystem::path& file)
 Font::~Font() = default;
 
 void Font::measure() {
+  const auto drawn = [this](char32_t letter) -> const Outline& {
+    hb_codepoint_t glyph = 0;
+    hb_font_get_nominal_glyph(faces_->shaper.get(), letter, &glyph);
+    return outline(glyph);
+  };
+  const auto top = [&](char32_t letter) {
+    return std::ranges::max_element(drawn(letter).points, {}, &Point::y)->y;
+  };
   Polygon sum;
   for (const char32_t letter : letters) {
     if (!draws(letter)) continue;
-    hb_codepoint_t glyph = 0;
-    hb_font_get_nominal_glyph(faces_->shaper.get(), letter, &glyph);
-    const Outline& drawn = outline(glyph);
-    for (const Point& p : drawn.points) {
-      ascent_ = std::max(ascent_, p.y);
-      descent_ = std::min(descent_, p.y);
-    }
-    const Polygon polygon = measure_polygons(drawn);
+    const Polygon polygon = measure_polygons(drawn(letter));
     sum.twice_area += std::abs(polygon.twice_area);
     sum.length += polygon.length;
   }
-  if (sum.length == 0) throw DataError("{}: expected Latin letters, got none", entry_.file);
+  if (!draws(U'X') || sum.length == 0) throw DataError("{}: expected Latin letters, got none", entry_.file);
   // A stroke of length L and width w, L >> w, has area L w and perimeter 2 L.
   stroke_ = sum.twice_area / sum.length;
+  x_height_ = draws(U'x') ? top(U'x') : 0.7f * top(U'X');
 }
 
 bool Font::draws(char32_t character) const {
@@ -129,10 +132,10 @@ std::vector<PlacedGlyph> Font::shape(std::u32string_view text) const {
   float x = 0;
   for (unsigned i = 0; i < count; ++i) {
     const auto& at = positions[i];
-    glyphs.push_back({.glyph = infos[i].codepoint,
-                      .cluster = infos[i].cluster,
-                      .origin = {x + static_cast<float>(at.x_offset) * unit,
-                                 static_cast<float>(at.y_offset) * unit}});
+    glyphs.push_back(
+        {.glyph = infos[i].codepoint,
+         .cluster = infos[i].cluster,
+         .origin = {x + static_cast<float>(at.x_offset) * unit, static_cast<float>(at.y_offset) * unit}});
     x += static_cast<float>(at.x_advance) * unit;
   }
   return glyphs;

@@ -21,8 +21,8 @@ struct Point {
 /// Closed contours of lines, quadratic and cubic curves, as FreeType's FT_Outline has them.
 struct Outline {
   std::vector<Point> points;
-  std::vector<char> tags;            // (points): on the curve, or what kind of control point
-  std::vector<short> contour_ends;   // index of each contour's last point
+  std::vector<char> tags;           // (points): on the curve, or what kind of control point
+  std::vector<short> contour_ends;  // index of each contour's last point
 };
 
 /// A glyph and where its origin lies on a straight baseline.
@@ -51,9 +51,8 @@ class Font {
   /// The reference stays valid as long as the font.
   const Outline& outline(std::uint32_t glyph) const;
 
-  float ascent() const { return ascent_; }    ///< top of the tallest letter a-z, A-Z, above the baseline
-  float descent() const { return descent_; }  ///< bottom of the deepest one, negative
-  float stroke() const { return stroke_; }    ///< mean width of the pen's stroke
+  float x_height() const { return x_height_; }  ///< of an x; of capitals only, 0.7 of their height
+  float stroke() const { return stroke_; }      ///< mean width of the pen's stroke
 
  private:
   struct Faces;  // of FreeType and HarfBuzz
@@ -66,7 +65,7 @@ class Font {
   std::unique_ptr<Faces> faces_;
   mutable std::shared_mutex mutex_;  // guards outlines_ and FreeType's face
   mutable std::unordered_map<std::uint32_t, Outline> outlines_;
-  float ascent_ = 0, descent_ = 0, stroke_ = 0;
+  float x_height_ = 0, stroke_ = 0;
 };
 
 }  // namespace scrawl::synth

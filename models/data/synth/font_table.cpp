@@ -2,11 +2,11 @@
 
 #include <fmt/ranges.h>
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
-#include <toml++/toml.h>
 
 #include "kernels/error.h"
 #include "models/data/synth/embedded_fonts.h"
@@ -53,7 +53,8 @@ std::vector<FontEntry> parse_font_table(std::string_view toml, std::string_view 
     throw DataError("{} line {}: {}", name, e.source().begin.line, e.description());
   }
   const toml::array* fonts = root["font"].as_array();
-  if (!fonts || !fonts->is_array_of_tables()) throw DataError("{}: expected entries [[font]], got none", name);
+  if (!fonts || !fonts->is_array_of_tables())
+    throw DataError("{}: expected entries [[font]], got none", name);
 
   std::vector<FontEntry> entries;
   for (const toml::node& node : *fonts) {
