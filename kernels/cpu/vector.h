@@ -170,7 +170,7 @@ SCRAWL_INLINE auto load(const T* from, int count) {
 #endif
   if (count >= lanes) return load(from);
   T whole[lanes] = {};
-  std::memcpy(static_cast<void*>(whole), from, static_cast<std::size_t>(count) * sizeof(T));
+  for (int i = 0; i < count; ++i) whole[i] = from[i];
   return load(whole);
 }
 
@@ -186,7 +186,7 @@ SCRAWL_INLINE void store(T* to, Vector value, int count) {
   if (count >= lanes) return store(to, value);
   T whole[lanes];
   store(whole, value);
-  std::memcpy(static_cast<void*>(to), whole, static_cast<std::size_t>(count) * sizeof(T));
+  for (int i = 0; i < count; ++i) to[i] = whole[i];
 }
 
 /// table[index] in each lane.
@@ -341,6 +341,19 @@ SCRAWL_INLINE f32x16 tanh(f32x16 x) {
   p = p * square - 3.33332819422e-1f;
   const f32x16 near = magnitude + magnitude * square * p;
   return copy_sign(select(less(magnitude, broadcast(0.625f)), near, far), x);
+}
+
+/// Calls f.template operator()<T>() with the C++ type of a storage type: f32, bf16 or f16.
+template <class F>
+decltype(auto) dispatch_storage(DType type, F&& f) {
+  switch (type) {
+    case DType::bf16:
+      return f.template operator()<bf16>();
+    case DType::f16:
+      return f.template operator()<f16>();
+    default:
+      return f.template operator()<float>();
+  }
 }
 
 }  // namespace scrawl::cpu
