@@ -1,7 +1,6 @@
 #include "runtime/io/image.h"
 
 #include <stb/stb_image.h>
-#include <stb/stb_image_resize.h>
 #include <stb/stb_image_write.h>
 
 #include <algorithm>
@@ -122,19 +121,6 @@ Image to_rgb(Image image) {
   std::uint8_t* out = rgb.pixels.data();
   for (const std::uint8_t value : image.pixels) out = std::fill_n(out, 3, value);
   return rgb;
-}
-
-Image resize(Image image, ImageSize size) {
-  if (size.width == image.width && size.height == image.height) return image;
-  Image out = make_image(size.width, size.height, image.channels);
-  const int done =
-      stbir_resize_uint8_generic(image.pixels.data(), image.width, image.height, 0, out.pixels.data(),
-                                 size.width, size.height, 0, image.channels, STBIR_ALPHA_CHANNEL_NONE, 0,
-                                 STBIR_EDGE_CLAMP, STBIR_FILTER_TRIANGLE, STBIR_COLORSPACE_LINEAR, nullptr);
-  if (!done)
-    throw MemoryError("image: cannot resize {}x{} to {}x{}", image.width, image.height, size.width,
-                      size.height);
-  return out;
 }
 
 std::vector<std::byte> encode_png(const Image& image) {
