@@ -4,14 +4,29 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <exception>
+#include <initializer_list>
 #include <string>
 
 /// `statement` throws an `Exception` whose message holds each of the given strings.
-#define EXPECT_MESSAGE(statement, Exception, ...)                                   \
-  EXPECT_THAT([&] { statement; }, ::testing::Throws<Exception>(::testing::Property( \
-                                      &std::exception::what, ::scrawl::holds_each({__VA_ARGS__}))))
+#define EXPECT_MESSAGE(statement, Exception, ...) \
+  EXPECT_THAT(::scrawl::message_of<Exception>([&] { statement; }), ::scrawl::holds_each({__VA_ARGS__}))
 
 namespace scrawl {
+
+template <class Exception, class Action>
+std::string message_of(Action action) {
+  try {
+    action();
+  } catch (const Exception& error) {
+    return error.what();
+  } catch (const std::exception& error) {
+    ADD_FAILURE() << "an exception of another class: " << error.what();
+    return {};
+  }
+  ADD_FAILURE() << "no exception";
+  return {};
+}
 
 inline ::testing::Matcher<std::string> holds_each(std::initializer_list<std::string> parts) {
   ::testing::Matcher<std::string> all = ::testing::_;
