@@ -1,13 +1,15 @@
 #pragma once
-/// The register tile of our own matrix products in f32:
+/// Our own matrix products in f32, 64 columns at a time:
 ///
-///   out[r][c] = init[r][c] + sum_k a_r[k] panel[k][c],   r < R <= 7, c < 64.
+///   out[i][c] = init[i][c] + sum_k a_i[k] panel[k][c],   c < 64.
 ///
-/// Seven rows of four vectors are 28 sums, and four vectors of the panel fill the 32 registers; a_r[k] comes
-/// as an embedded broadcast. On Sapphire Rapids 95% of the FMA rate from L2 (7 rows 178 GFLOP/s a core, 6
-/// rows 172, 12 rows of two vectors 162). bf16 operands are widened before: there vdpbf16ps issues every
-/// other cycle, so its products come at half the rate of f32 FMAs.
-/// Each row is one chain of FMAs in the order of k, whatever R is: a row's bits do not depend on its tile.
+/// The register tile is 7 rows of four vectors, each a_i[k] broadcast. 128 rows of the panel are 32 KiB: they
+/// stay in L1 while all rows of `a` pass over them (from L2, tiles of 7 rows reach 87% of the FMA rate and
+/// tiles of 4 66%, from L1 93% and 90%: Sapphire Rapids, 2 cores).
+/// bf16 operands are widened before: on Sapphire Rapids vdpbf16ps issues every other cycle, which is half the
+/// products of f32 FMAs.
+/// Each sum is one chain of FMAs in the order of k: a row's bits depend neither on its tile nor on other
+/// rows.
 
 #include <algorithm>
 #include <cstddef>
@@ -19,16 +21,19 @@ namespace scrawl::cpu {
 
 inline constexpr int tile_rows = 7;
 inline constexpr int tile_columns = 64;
+inline constexpr std::int64_t panel_depth = 128;  ///< rows of a panel that stay in L1
 
-/// Where a row of `a` continues: `count` runs of `length` values, `stride` values apart. K = count * length.
+inline constexpr float zero_row[tile_columns] = {};
+
+/// Where a row of `a` lies: `count` runs of `length` values, `stride` values apart. K = count * length.
 struct Runs {
   std::int64_t count, length, stride;
 };
 
-/// Operands of one tile. `rows`: R pointers to a_r. `panel`: (K, 64). `init`: rows of 64, `init_stride`
-/// apart (0: one row for all). `out`: (R, 64), which may be `init` where init_stride is 64.
-struct Tile {
-  const float* const* rows;
+/// `panel`: (K, 64). `init`: rows of 64, `init_stride` apart (0: one row for all). `out`: (rows, 64), which
+/// may be `init` where init_stride is 64.
+struct PanelProduct {
+  std::int64_t rows;
   Runs runs;
   const float* panel;
   const float* init;
@@ -38,59 +43,81 @@ struct Tile {
 
 namespace detail {
 
-/// kStep: distance in `a` from one k to the next within a run.
-template <int kRows, int kStep>
-[[gnu::noinline]] void multiply_rows(const Tile& tile) {
+struct Tile {
+  const float* a[tile_rows];
+  Runs runs;
+  const float* panel;
+  const float* init;
+  std::ptrdiff_t init_stride;
+  float* out;
+};
+
+template <int kRows>
+[[gnu::noinline]] void multiply_tile(const Tile& tile) {
   constexpr int vectors = tile_columns / lanes;
   f32x16 sums[kRows][vectors];
   const float* a[kRows];
 #pragma GCC unroll 7
   for (int r = 0; r < kRows; ++r) {
-    a[r] = tile.rows[r];
+    a[r] = tile.a[r];
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) sums[r][v] = load(tile.init + r * tile.init_stride + v * lanes);
   }
   const float* panel = tile.panel;
-  for (std::int64_t run = 0; run < tile.runs.count; ++run) {
-    for (std::int64_t k = 0; k < tile.runs.length; ++k) {
+  std::int64_t runs = tile.runs.count;
+  do {
+    std::int64_t k = 0;
+    do {
       f32x16 b[vectors];
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; ++v) b[v] = load(panel + v * lanes);
 #pragma GCC unroll 7
       for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 4
-        for (int v = 0; v < vectors; ++v) sums[r][v] += b[v] * a[r][k * kStep];
+        for (int v = 0; v < vectors; ++v) sums[r][v] += b[v] * a[r][k];
       panel += tile_columns;
-    }
+    } while (++k < tile.runs.length);
 #pragma GCC unroll 7
     for (int r = 0; r < kRows; ++r) a[r] += tile.runs.stride;
-  }
+  } while (--runs > 0);
 #pragma GCC unroll 7
   for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) store(tile.out + r * tile_columns + v * lanes, sums[r][v]);
 }
 
+using MultiplyTile = void (*)(const Tile&);
+inline constexpr MultiplyTile multiply_tile_of[tile_rows] = {
+    multiply_tile<1>, multiply_tile<2>, multiply_tile<3>, multiply_tile<4>,
+    multiply_tile<5>, multiply_tile<6>, multiply_tile<7>};
+
 }  // namespace detail
 
-template <int kStep>
-void multiply(int rows, const Tile& tile) {
-  using Multiply = void (*)(const Tile&);
-  static constexpr Multiply by_rows[tile_rows] = {
-      detail::multiply_rows<1, kStep>, detail::multiply_rows<2, kStep>, detail::multiply_rows<3, kStep>,
-      detail::multiply_rows<4, kStep>, detail::multiply_rows<5, kStep>, detail::multiply_rows<6, kStep>,
-      detail::multiply_rows<7, kStep>};
-  by_rows[rows - 1](tile);
-}
-
-/// Calls `visit(first, rows)` for tiles that cover `count` rows, as even as they can be: a tile of few rows
-/// costs nearly as much as a full one.
-template <class Visit>
-void for_each_tile(std::int64_t count, Visit&& visit) {
-  const std::int64_t tiles = (count + tile_rows - 1) / tile_rows;
-  for (std::int64_t i = 0; i < tiles; ++i) {
-    const std::int64_t first = count * i / tiles;
-    visit(first, static_cast<int>(count * (i + 1) / tiles - first));
+/// `row(i)` gives the address of a_i. K must be at least 1.
+template <class Row>
+void multiply_panel(const PanelProduct& product, Row&& row) {
+  const Runs& runs = product.runs;
+  // Either part of the one run, or some of the runs.
+  const std::int64_t depth = runs.count == 1 ? runs.length : runs.count,
+                     block =
+                         runs.count == 1 ? panel_depth : std::max<std::int64_t>(panel_depth / runs.length, 1),
+                     step = runs.count == 1 ? 1 : runs.stride,
+                     panel_step = (runs.count == 1 ? 1 : runs.length) * tile_columns;
+  // As even as they can be: a tile of few rows costs nearly as much as a full one.
+  const std::int64_t tiles = (product.rows + tile_rows - 1) / tile_rows;
+  for (std::int64_t k = 0; k < depth; k += block) {
+    const std::int64_t k_count = std::min(block, depth - k);
+    detail::Tile tile;
+    tile.runs = runs.count == 1 ? Runs{1, k_count, 0} : Runs{k_count, runs.length, runs.stride};
+    tile.panel = product.panel + k * panel_step;
+    tile.init_stride = k == 0 ? product.init_stride : tile_columns;
+    for (std::int64_t i = 0; i < tiles; ++i) {
+      const std::int64_t first = product.rows * i / tiles, rows = product.rows * (i + 1) / tiles - first;
+      for (std::int64_t r = 0; r < rows; ++r) tile.a[r] = row(first + r) + k * step;
+      tile.out = product.out + first * tile_columns;
+      tile.init = k == 0 ? product.init + first * product.init_stride : tile.out;
+      detail::multiply_tile_of[rows - 1](tile);
+    }
   }
 }
 

@@ -127,21 +127,18 @@ class ForwardLane {
           store(inputs_ + i * depth + k, load(x_at(cells_[i]) + k, columns), columns);
         }
     for (std::int64_t block = 0; block < extents_.blocks(); ++block)
-      for_each_tile(count, [&](std::int64_t first, int rows) {
-        const float* x[tile_rows];
-        for (int r = 0; r < rows; ++r) {
-          if constexpr (std::is_same_v<T, float>)
-            x[r] = x_at(cells_[first + r]);
-          else
-            x[r] = inputs_ + (first + r) * depth;
-        }
-        multiply<1>(rows, {.rows = x,
-                           .runs = {1, depth, 0},
-                           .panel = w_ih_ + block * depth * tile_columns,
-                           .init = b_ + block * tile_columns,
-                           .init_stride = 0,
-                           .out = gates_at(block, first)});
-      });
+      multiply_panel({.rows = count,
+                      .runs = {1, depth, 0},
+                      .panel = w_ih_ + block * depth * tile_columns,
+                      .init = b_ + block * tile_columns,
+                      .init_stride = 0,
+                      .out = gates_at(block, 0)},
+                     [&](std::int64_t i) -> const float* {
+                       if constexpr (std::is_same_v<T, float>)
+                         return x_at(cells_[i]);
+                       else
+                         return inputs_ + i * depth;
+                     });
   }
 
   /// One step of the cells listed from `listed` on; returns how many there are.
@@ -151,19 +148,17 @@ class ForwardLane {
     float* after = h_[(step + 1) % 2];
     std::int64_t count = 0;
     for (std::int64_t n = lane_.first_sample; n < end(); ++n) count += step < valid_.length(n);
-    for (std::int64_t block = 0; block < extents_.blocks(); ++block)
-      for_each_tile(count, [&](std::int64_t first, int rows) {
-        const float* h[tile_rows];
-        alignas(64) float sums[tile_rows * tile_columns];
-        for (int r = 0; r < rows; ++r) h[r] = before + cells[first + r].sample * extents_.padded_hidden();
-        multiply<1>(rows, {.rows = h,
-                           .runs = {1, extents_.hidden, 0},
-                           .panel = w_hh_ + block * extents_.hidden * tile_columns,
-                           .init = gates_at(block, listed + first),
-                           .init_stride = tile_columns,
-                           .out = sums});
-        for (int r = 0; r < rows; ++r) update(cells[first + r], block, sums + r * tile_columns, after);
-      });
+    for (std::int64_t block = 0; block < extents_.blocks(); ++block) {
+      float* sums = gates_at(block, listed);
+      multiply_panel({.rows = count,
+                      .runs = {1, extents_.hidden, 0},
+                      .panel = w_hh_ + block * extents_.hidden * tile_columns,
+                      .init = sums,
+                      .init_stride = tile_columns,
+                      .out = sums},
+                     [&](std::int64_t i) { return before + cells[i].sample * extents_.padded_hidden(); });
+      for (std::int64_t i = 0; i < count; ++i) update(cells[i], block, sums + i * tile_columns, after);
+    }
     return count;
   }
 
@@ -241,6 +236,7 @@ void pack_weights(const LstmForward& call, const LstmExtents& extents, const For
 Plan<LstmForward> plan_lanes(LstmForward& call, const Selection& selection) {
   const LstmExtents extents = lstm_extents(call);
   const int threads = selection.threads;
+  if (extents.inputs == 0) throw Refused("needs inputs, got I = 0");
   const LstmLanes lanes_of(extents, threads);
   const ForwardWorkspace at(extents, lanes_of, call.x.type);
   for (View* view : {&call.x, &call.lengths, &call.h0, &call.c0, &call.w_ih, &call.w_hh, &call.b, &call.y,

@@ -22,14 +22,14 @@ template <int kWidth>
   }
 }
 
+}  // namespace
+
 void transpose(f32x16 (&rows)[lanes]) {
   transpose_stage<8>(rows);
   transpose_stage<4>(rows);
   transpose_stage<2>(rows);
   transpose_stage<1>(rows);
 }
-
-}  // namespace
 
 LstmCells::LstmCells(const LstmExtents& extents, const View& lengths, std::int32_t* table)
     : batch_(extents.batch),

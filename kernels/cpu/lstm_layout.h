@@ -22,6 +22,9 @@ struct LstmExtents {
   std::int64_t cells() const { return steps * batch; }
 };
 
+/// Panels of 64 that hold so many columns.
+inline std::int64_t panels_of(std::int64_t columns) { return (columns + tile_columns - 1) / tile_columns; }
+
 template <class Call>
 LstmExtents lstm_extents(const Call& call) {
   const Shape &x = call.x.shape, &w_hh = call.w_hh.shape;
@@ -117,6 +120,9 @@ struct LstmReserve {
     return extents.directions * extents.blocks() * extents.cells() * record * std::int64_t{sizeof(float)};
   }
 };
+
+/// Transposes 16 x 16 values in place.
+void transpose(f32x16 (&rows)[lanes]);
 
 /// One direction's bias (4H) in the order of gate columns: (blocks x 4 x 16), zero in padding.
 void pack_bias(const LstmExtents&, const float* b, float* packed);
