@@ -24,12 +24,6 @@ struct Shapes {
   Shape x, w, y;
 };
 
-View described(DType type, const Shape& shape) { return make_view(nullptr, type, shape); }
-
-View optional(Optional given, DType type, const Shape& shape) {
-  return given == Optional::present ? described(type, shape) : View{};
-}
-
 Conv2dForward forward(const Conv2dCase& c, DType type) {
   const Shapes shapes(c);
   return {.params = c.params,

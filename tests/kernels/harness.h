@@ -14,10 +14,17 @@
 #include <cmath>
 
 #include "kernels/reference/backend.h"
+#include "tests/cases/case.h"
 #include "tests/kernels/stage.h"
 #include "tests/kernels/tolerance.h"
 
 namespace scrawl::test {
+
+/// A tensor without data, row-major, as cases describe operands.
+inline View described(DType type, const Shape& shape) { return make_view(nullptr, type, shape); }
+inline View optional(Optional given, DType type, const Shape& shape) {
+  return given == Optional::present ? described(type, shape) : View{};
+}
 
 /// Every backend that is built; a new one is one line in harness.cpp.
 std::vector<const Backend*> backends();
