@@ -11,6 +11,20 @@ const Backend& backend() {
       .name = "cpu",
       .bytes = bytes_of,
       .placement = placement_of,
+      .activation_forward = activation_forward,
+      .activation_backward = activation_backward,
+      .pool_forward = pool_forward,
+      .pool_backward = pool_backward,
+      .window_widths = window_widths,
+      .batch_norm_forward = batch_norm_forward,
+      .batch_norm_inference = batch_norm_inference,
+      .batch_norm_backward = batch_norm_backward,
+      .batch_norm_pool_forward = batch_norm_pool_forward,
+      .batch_norm_pool_backward = batch_norm_pool_backward,
+      .running_update = running_update,
+      .fold_batch_norm = fold_batch_norm,
+      .add = add,
+      .dropout = dropout,
   };
   return table;
 }
