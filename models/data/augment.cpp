@@ -41,7 +41,9 @@ struct Affine {
 Affine draw_affine(const PreparedShape& shape, const Augmentation& augmentation, Draws& draws) {
   const float angle = draws.around_zero(augmentation.rotate * std::numbers::pi / 180);
   const float shear = draws.around_zero(augmentation.shear);
-  const float sx = 1.0f / (1.0f + draws.around_zero(augmentation.scale));
+  const float wider = draws.around_zero(augmentation.scale);
+  const float room = std::min(1.0f, static_cast<float>(shape.height) / static_cast<float>(shape.valid_width));
+  const float sx = 1.0f / (1.0f + (wider > 0 ? wider * room : wider));
   const float sy = 1.0f / (1.0f + draws.around_zero(augmentation.scale));
   const float tx = draws.around_zero(augmentation.shift * shape.height);
   const float ty = draws.around_zero(augmentation.shift * shape.height);
@@ -92,18 +94,24 @@ class Elastic {
   std::vector<Point> line_;
 };
 
+/// Rounds down; std::floor is a call where the processor's rounding instruction may not be assumed.
+int round_down(float value) {
+  const int towards_zero = static_cast<int>(value);
+  return towards_zero - (value < static_cast<float>(towards_zero));
+}
+
 /// Bilinear sample of channel c, paper outside.
 float sample(const std::uint8_t* in, const PreparedShape& shape, Point p, int c) {
-  const float fx = std::floor(p.x), fy = std::floor(p.y);
-  const int x = static_cast<int>(fx), y = static_cast<int>(fy);
-  const float u = p.x - fx, v = p.y - fy;
+  const int x = round_down(p.x), y = round_down(p.y);
+  if (x < -1 || y < -1 || x >= shape.valid_width || y >= shape.height) return 0;
+  const float u = p.x - static_cast<float>(x), v = p.y - static_cast<float>(y);
   const int pitch = shape.width * shape.channels;
-  const auto at = [&](int column, int row) {
-    const bool inside = column >= 0 && column < shape.valid_width && row >= 0 && row < shape.height;
-    return inside ? static_cast<float>(in[row * pitch + column * shape.channels + c]) : 0.0f;
-  };
-  const float above = at(x, y) + u * (at(x + 1, y) - at(x, y));
-  const float below = at(x, y + 1) + u * (at(x + 1, y + 1) - at(x, y + 1));
+  const int pixel = y * pitch + x * shape.channels + c;  // of the upper left of four; may lie outside
+  const bool left = x >= 0, right = x + 1 < shape.valid_width, top = y >= 0, bottom = y + 1 < shape.height;
+  const float a = left && top ? in[pixel] : 0, b = right && top ? in[pixel + shape.channels] : 0;
+  const float d = left && bottom ? in[pixel + pitch] : 0,
+              e = right && bottom ? in[pixel + pitch + shape.channels] : 0;
+  const float above = a + u * (b - a), below = d + u * (e - d);
   return above + v * (below - above);
 }
 

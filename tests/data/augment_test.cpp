@@ -76,6 +76,22 @@ TEST(augment, stroke_thickens_or_thins) {
   EXPECT_GT(thinner, 5);
 }
 
+TEST(augment, scaling_keeps_the_ends_of_a_line) {
+  const PreparedShape line{.height = 16, .width = 400, .valid_width = 400};
+  Pixels pixels(16 * 400, 0);
+  for (const std::size_t x : {10u, 389u})
+    for (std::size_t y = 6; y < 10; ++y) pixels[y * 400 + x] = 255;
+  for (std::int64_t sample = 0; sample < 50; ++sample) {
+    const Pixels out = augmented(pixels, line, {.scale = 0.3}, 1, sample);
+    for (const std::size_t from : {0u, 200u}) {
+      std::int64_t ink = 0;
+      for (std::size_t y = 0; y < 16; ++y)
+        for (std::size_t x = from; x < from + 200; ++x) ink += out[y * 400 + x];
+      ASSERT_GT(ink, 0) << "sample " << sample << ", half from " << from;
+    }
+  }
+}
+
 TEST(augment, padding_stays_paper) {
   const PreparedShape line{.height = 8, .width = 20, .channels = 3, .valid_width = 11};
   Pixels full(8 * 20 * 3, 0);
