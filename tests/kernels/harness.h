@@ -9,6 +9,7 @@
 /// A failure prints the command that repeats it. SCRAWL_CASE=<part of a name> restricts a program to the
 /// cases whose names contain it.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -1,0 +1,33 @@
+#pragma once
+/// LSTM layers: hidden sizes beside multiples of 16, ragged lengths with an empty sequence, single steps.
+
+#include <vector>
+
+#include "kernels/lstm.h"
+#include "tests/cases/case.h"
+
+namespace scrawl::test {
+
+enum class States : std::uint8_t { none, given };  ///< h0, c0, hn, cn and their gradients
+
+struct LstmCase {
+  std::int64_t steps, samples, inputs, hidden, directions;
+  Optional lengths = Optional::absent;
+  States states = States::none;
+};
+
+inline const std::vector<LstmCase> lstm_cases{
+    {1, 1, 1, 1, 1},
+    {5, 3, 4, 6, 1},
+    {6, 2, 5, 7, 2, Optional::absent, States::given},
+    {7, 4, 5, 6, 2, Optional::present, States::given},
+    {1, 5, 3, 4, 2, Optional::absent, States::given},
+    {4, 3, 17, 15, 2, Optional::present},
+    {9, 1, 16, 16, 2},
+    {5, 16, 33, 17, 2, Optional::present, States::given},
+    {12, 17, 64, 32, 2, Optional::present},
+    {3, 33, 8, 64, 1, Optional::present, States::given},
+    {8, 5, 24, 48, 2},
+};
+
+}  // namespace scrawl::test

@@ -1,0 +1,19 @@
+#pragma once
+/// Rows of every kind of width: the alphabets' (30, 47, 62), each beside a vector or a block, and 1.
+
+#include <vector>
+
+#include "tests/cases/case.h"
+
+namespace scrawl::test {
+
+struct RowsCase {
+  std::int64_t rows, classes;
+};
+
+inline const std::vector<RowsCase> rows_cases{
+    {1, 1},  {3, 2},  {5, 15},  {5, 16},  {5, 17},  {7, 30},   {4, 31}, {4, 33},
+    {3, 47}, {9, 62}, {5, 127}, {3, 129}, {2, 515}, {1, 4096}, {0, 30},
+};
+
+}  // namespace scrawl::test
