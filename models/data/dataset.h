@@ -86,6 +86,9 @@ struct DataOptions {
   /// Table columns by name (case ignored); empty: the known names.
   std::string image_column, label_column, split_column, writer_column;
 
+  /// A split of a name of its own in a table, to be taken as the test split; empty: the one called test.
+  std::string test_split;
+
   std::filesystem::path image_folder;  ///< that a table's paths are relative to; empty: the table's folder
 
   /// Class c of an IDX set without a mapping file is the c-th of these code points; empty: the number c.

@@ -138,6 +138,14 @@ std::vector<fs::path> tables_in(const fs::path& folder) {
   return tables;
 }
 
+/// The split that a name stands for; none for one that this use of the set leaves out.
+static std::optional<Split> split_of(const std::string& name, const DataOptions& options) {
+  if (options.test_split.empty()) return find_split(name);
+  if (name == lower(options.test_split)) return Split::test;
+  const auto named = find_split(name);
+  return named == Split::test ? std::nullopt : named;
+}
+
 Dataset open_table(const fs::path& path, const DataOptions& options) {
   const auto bytes = read_file(path);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -164,9 +172,9 @@ Dataset open_table(const fs::path& path, const DataOptions& options) {
     SampleInfo sample{.key = row.fields[image], .label = row.fields[label]};
     if (writer) sample.writer = row.fields[*writer];
     if (split) {
-      const auto named = find_split(lower(row.fields[*split]));
+      const auto named = split_of(lower(row.fields[*split]), options);
       if (!named) {
-        images.skip(sample.key, "unknown split", row.fields[*split]);
+        images.skip(sample.key, "another split", row.fields[*split]);
         continue;
       }
       if (*named == Split::validation) own = OwnSplits::with_validation;

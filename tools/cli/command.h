@@ -1,0 +1,40 @@
+#pragma once
+/// The commands of `scrawl`. Each adds its options to the parser and leaves what to do in `action`.
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "runtime/device/device.h"
+
+namespace scrawl::cli {
+
+/// Runs after parsing; returns the exit code.
+using Action = std::function<int()>;
+
+void add_train(CLI::App&, Action&);
+void add_eval(CLI::App&, Action&);
+void add_predict(CLI::App&, Action&);
+void add_inspect(CLI::App&, Action&);
+void add_data(CLI::App&, Action&);
+void add_devices(CLI::App&, Action&);
+
+/// --device, --kernels and --threads.
+struct DeviceFlags {
+  std::string device = "auto", kernels = "auto";
+  int threads = 0;
+
+  void add_to(CLI::App&);
+  std::unique_ptr<Device> open() const;
+};
+
+/// --config and --set.
+struct RecipeFlags {
+  std::string config;
+  std::vector<std::string> assignments;
+
+  void add_to(CLI::App&);
+};
+
+}  // namespace scrawl::cli

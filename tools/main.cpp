@@ -1,0 +1,86 @@
+/// scrawl: trains and runs handwriting-recognition networks. Wiring only; see tools/cli.
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "kernels/error.h"
+#include "models/config.h"
+#include "tools/cli/command.h"
+
+namespace scrawl::cli {
+namespace {
+
+/// OpenMP reads its settings when the program is loaded. Threads that spin for long between parallel loops
+/// take the core from whoever else runs; a short spin keeps the speed. So: set it, and start over once.
+void bound_spinning(char** arguments) {
+  if (std::getenv("GOMP_SPINCOUNT") || std::getenv("OMP_WAIT_POLICY")) return;
+  setenv("GOMP_SPINCOUNT", "20000", 1);
+  execv("/proc/self/exe", arguments);
+}
+
+std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const auto* const option : app.get_options()) {
+    for (const auto& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  for (const auto* const command : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(command->get_name());
+  return names;
+}
+
+const CLI::App& deepest(const CLI::App& app) {
+  const auto used = app.get_subcommands();
+  return used.empty() ? app : deepest(*used.front());
+}
+
+/// CLI11's message, and for a misspelt option or command the nearest that there is.
+int explain(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() == 0) return app.exit(error);  // --help
+  std::string message = error.what();
+  for (int i = 0; i < static_cast<int>(deepest(app).remaining().size()); ++i) {
+    const auto near = nearest_name(deepest(app).remaining()[static_cast<std::size_t>(i)], option_names(deepest(app)));
+    if (!near.empty()) message += "; did you mean " + near + "?";
+  }
+  spdlog::error("{}; --help lists what there is", message);
+  return static_cast<int>(ExitCode::usage);
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"scrawl trains and runs handwriting-recognition networks", "scrawl"};
+  app.set_version_flag("--version", "scrawl 0.1.0");
+  app.require_subcommand(1);
+  Action action;
+  add_train(app, action);
+  add_eval(app, action);
+  add_predict(app, action);
+  add_inspect(app, action);
+  add_data(app, action);
+  add_devices(app, action);
+  try {
+    app.parse(argc, argv);
+    return action();
+  } catch (const CLI::ParseError& error) {
+    return explain(app, error);
+  } catch (const Error& error) {
+    spdlog::error("{}", error.what());
+    return static_cast<int>(error.code());
+  } catch (const std::bad_alloc&) {
+    spdlog::error("out of memory");
+    return static_cast<int>(ExitCode::memory);
+  } catch (const std::exception& error) {
+    spdlog::error("internal error: {}", error.what());
+    return static_cast<int>(ExitCode::internal);
+  }
+}
+
+}  // namespace
+}  // namespace scrawl::cli
+
+int main(int argc, char** argv) {
+  scrawl::cli::bound_spinning(argv);
+  spdlog::set_default_logger(spdlog::stderr_color_mt("scrawl"));
+  spdlog::set_pattern("%^%l%$: %v");
+  return scrawl::cli::run(argc, argv);
+}
