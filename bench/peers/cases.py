@@ -128,6 +128,14 @@ class CtcLoss:
         return F.ctc_loss(logits.float().log_softmax(2), self.labels, self.input_lengths, self.label_lengths)
 
 
+def compiled(model, **options):
+    """Compiled for its one shape. The limit of recompilations counts all models of a process: beyond it PyTorch would
+    fall back to eager in silence."""
+    torch._dynamo.config.recompile_limit = 1024
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
+    return torch.compile(model, dynamic=False, **options)
+
+
 def make_model(p):
     shape, classes, construct = NETWORKS[p["network"]]
     model = construct(p.get("classes", classes)).to(p.device)
@@ -150,7 +158,7 @@ def train_step(p):
     loss_of = make_loss(p, model(x).detach())
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True, capturable="graph" in p.flags)
     scaler = torch.amp.GradScaler(torch.device(p.device).type, enabled=p.type == "f16")
-    forward = torch.compile(model) if "compile" in p.flags else model
+    forward = compiled(model) if "compile" in p.flags else model
     kind = torch.device(p.device).type
 
     def run():
@@ -168,8 +176,7 @@ def inference(p):
     model, x, flops = make_model(p)
     model, x = model.to(p.dtype).eval(), x.to(p.dtype)
     if "compile" in p.flags:
-        options = {"freezing": True} if torch.device(p.device).type == "cpu" else None
-        model = torch.compile(model, options=options)
+        model = compiled(model, options={"freezing": True} if torch.device(p.device).type == "cpu" else None)
 
     @torch.no_grad()
     def run():

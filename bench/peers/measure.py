@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -141,7 +142,8 @@ def header(device):
     gpu = torch.device(device).type == "cuda"
     clock = _output_of("nvidia-smi", "--query-gpu=clocks.sm,clocks.mem", "--format=csv,noheader") if gpu \
         else _first_line("/proc/cpuinfo", "cpu MHz") + " MHz"
-    libraries = {"torch": torch.__version__, "oneDNN": "in torch", "threads": str(torch.get_num_threads()),
+    onednn = re.search(r"MKL-DNN v([\d.]+)", torch.__config__.show())
+    libraries = {"torch": torch.__version__, "oneDNN": onednn[1] if onednn else "none", "threads": str(torch.get_num_threads()),
                  "preloaded": os.environ.get("LD_PRELOAD", "")}
     if gpu:
         libraries |= {"cuda": torch.version.cuda, "cudnn": str(torch.backends.cudnn.version())}

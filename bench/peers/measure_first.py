@@ -21,7 +21,7 @@ def groups(gpu):
     types = ("bf16", "f16") if gpu else ("f32", "bf16")
     side = 8192 if gpu else 2048
     yield [f"copy[bytes={(4 << 30) if gpu else (1 << 29)}]"]
-    yield [f"gemm[M={side},N={side},K={side},{kind}]" for kind in (types if not gpu else ("bf16", "f16", "tf32"))]
+    yield [f"gemm[M={side},N={side},K={side},{kind}]" for kind in (*types, *(("tf32",) if gpu else ()))]
     graphs = (",graph",) if gpu else ()
     for batch in batches:
         for network in ("crnn", "cnn62"):
