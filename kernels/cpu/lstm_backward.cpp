@@ -3,6 +3,7 @@
 #include "kernels/cpu/lstm_backward.h"
 
 #include "kernels/check.h"
+#include "kernels/cpu/lstm_gates.h"
 #include "kernels/cpu/planners.h"
 
 namespace scrawl::cpu {
@@ -89,7 +90,7 @@ class BackwardLane {
   void differentiate(const LstmCell& cell, std::int64_t block, std::int64_t step) {
     const float* kept = reserve_.at(lane_.direction, block, cell.row);
     const f32x16 i = load(kept), f = load(kept + lanes), g = load(kept + 2 * lanes),
-                 o = load(kept + 3 * lanes), tanh_c = tanh(load(kept + 4 * lanes));
+                 o = load(kept + 3 * lanes), tanh_c = gate_tanh(load(kept + 4 * lanes));
     const std::int64_t unit = block * lanes, state = (cell.sample - lane_.first_sample) * units_ + unit,
                        place = cell.time * extents_.batch + cell.sample;
     const T* dy = call_.dy.as<T>() + (place * extents_.directions + lane_.direction) * extents_.hidden + unit;

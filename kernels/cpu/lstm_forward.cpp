@@ -3,6 +3,7 @@
 /// samples and one block of hidden units, on whose 64 sums the cell follows while they are in L1.
 
 #include "kernels/check.h"
+#include "kernels/cpu/lstm_gates.h"
 #include "kernels/cpu/lstm_layout.h"
 #include "kernels/cpu/planners.h"
 
@@ -157,28 +158,35 @@ class ForwardLane {
                       .init_stride = tile_columns,
                       .out = sums},
                      [&](std::int64_t i) { return before + cells[i].sample * extents_.padded_hidden(); });
-      for (std::int64_t i = 0; i < count; ++i) update(cells[i], block, sums + i * tile_columns, after);
+      update({cells, static_cast<std::size_t>(count)}, block, sums, after);
     }
     return count;
   }
 
-  /// c = f c + i g, h = o tanh(c) for a block of a cell.
-  void update(const LstmCell& cell, std::int64_t block, const float* sums, float* h_after) {
-    const f32x16 i = sigmoid(load(sums)), f = sigmoid(load(sums + lanes)), g = tanh(load(sums + 2 * lanes)),
-                 o = sigmoid(load(sums + 3 * lanes));
-    const std::int64_t unit = block * lanes, state = cell.sample * extents_.padded_hidden() + unit;
-    const f32x16 c = f * load(c_ + state) + i * g;
-    const f32x16 h = rounded<T>(o * tanh(c));
-    store(c_ + state, c);
-    store(h_after + state, h);
-    store(y_at(cell.time, cell.sample) + unit, h, units_from(unit));
-    if (!call_.reserve.present()) return;
-    float* kept = LstmReserve(extents_, call_.reserve).at(lane_.direction, block, cell.row);
-    store(kept, i);
-    store(kept + lanes, f);
-    store(kept + 2 * lanes, g);
-    store(kept + 3 * lanes, o);
-    store(kept + 4 * lanes, c);
+  /// c = f c + i g, h = o tanh(c) for a block of cells.
+  void update(std::span<const LstmCell> cells, std::int64_t block, const float* sums, float* h_after) {
+    const std::int64_t unit = block * lanes;
+    const int units = units_from(unit);
+    const bool keeps = call_.reserve.present();
+    const LstmReserve reserve(extents_, call_.reserve);
+    for (const LstmCell& cell : cells) {
+      const f32x16 i = gate_sigmoid(load(sums)), f = gate_sigmoid(load(sums + lanes)),
+                   g = gate_tanh(load(sums + 2 * lanes)), o = gate_sigmoid(load(sums + 3 * lanes));
+      sums += tile_columns;
+      const std::int64_t state = cell.sample * extents_.padded_hidden() + unit;
+      const f32x16 c = f * load(c_ + state) + i * g;
+      const f32x16 h = rounded<T>(o * gate_tanh(c));
+      store(c_ + state, c);
+      store(h_after + state, h);
+      store(y_at(cell.time, cell.sample) + unit, h, units);
+      if (!keeps) continue;
+      float* kept = reserve.at(lane_.direction, block, cell.row);
+      store(kept, i);
+      store(kept + lanes, f);
+      store(kept + 2 * lanes, g);
+      store(kept + 3 * lanes, o);
+      store(kept + 4 * lanes, c);
+    }
   }
 
   void finish() {

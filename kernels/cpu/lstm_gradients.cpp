@@ -42,7 +42,8 @@ class WeightGradient {
                           .panel = pass_.gates_at(direction, block, begin),
                           .init = sums_at(i, block),
                           .init_stride = tile_columns,
-                          .out = sums_at(i, block)},
+                          .out = sums_at(i, block),
+                          .next = pass_.gates_at(direction, (block + 1) % extents_.blocks(), begin)},
                          [&](std::int64_t feature) { return features_at(i, feature); });
     }
     for (std::int64_t i = 0; i < count; ++i) store_panel(part(direction, first + i), i);
