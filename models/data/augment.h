@@ -9,13 +9,12 @@ namespace scrawl {
 
 /// The extent of each variation; each parameter is drawn uniformly. All zero: images stay as they are.
 struct Augmentation {
-  double rotate = 0;  ///< degrees, +-
-  double shear = 0;   ///< slant: horizontal shift per height, +-
-  double scale = 0;   ///< each axis by 1 +- scale; a line widens by scale * height at most, to keep its ends
-  double shift = 0;   ///< of the height, +-, along both axes
-  double elastic =
-      0;  ///< of the height, +-: displacement of the nodes of a coarse grid, bilinear between them
-  double stroke = 0;      ///< share of a 3x3 dilation (thicker) or erosion (thinner), up to 1
+  double rotate = 0;   ///< degrees, +-
+  double shear = 0;    ///< slant: horizontal shift per height, +-
+  double scale = 0;    ///< each axis by 1 +- scale; a line widens by scale * height at most, to keep its ends
+  double shift = 0;    ///< of the height, +-, along both axes
+  double elastic = 0;  ///< of the height, +-: moves the nodes of a coarse grid, bilinear between them
+  double stroke = 0;   ///< share of a 3x3 dilation (thicker) or erosion (thinner), up to 1
   double brightness = 0;  ///< ink fades by a factor of 1 - brightness .. 1
 
   bool operator==(const Augmentation&) const = default;

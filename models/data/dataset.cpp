@@ -11,6 +11,16 @@
 #include "models/data/table.h"
 
 namespace scrawl {
+namespace {
+
+/// Without a column of splits, the split would silently be the one called test.
+void refuse_test_split(const std::filesystem::path& path, const DataOptions& options) {
+  if (!options.test_split.empty())
+    throw DataError("{}: expected a table with a split column for the split '{}'", path.string(),
+                    options.test_split);
+}
+
+}  // namespace
 
 std::string_view name_of(Split split) {
   switch (split) {
@@ -78,7 +88,10 @@ std::vector<std::string> Dataset::classes() const {
 }
 
 Dataset open_dataset(const std::filesystem::path& path, const DataOptions& options) {
-  if (addresses_idx(path)) return open_idx(path, options);
+  if (addresses_idx(path)) {
+    refuse_test_split(path, options);
+    return open_idx(path, options);
+  }
   if (!std::filesystem::exists(path))
     throw DataError("{}: no such file, folder or IDX prefix", path.string());
   if (is_table(path)) return open_table(path, options);
@@ -93,6 +106,7 @@ Dataset open_dataset(const std::filesystem::path& path, const DataOptions& optio
     throw DataError("{}: expected one table, got {}: name the one to use", path.string(),
                     fmt::join(names, ", "));
   }
+  refuse_test_split(path, options);
   return open_class_folders(path, options);
 }
 

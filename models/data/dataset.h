@@ -87,6 +87,7 @@ struct DataOptions {
   std::string image_column, label_column, split_column, writer_column;
 
   /// A split of a name of its own in a table, to be taken as the test split; empty: the one called test.
+  /// A set without such splits is refused with a DataError.
   std::string test_split;
 
   std::filesystem::path image_folder;  ///< that a table's paths are relative to; empty: the table's folder

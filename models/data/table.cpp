@@ -119,6 +119,14 @@ Delimiter delimiter_of(const fs::path& path) {
   return lower(path.extension().string()) == ".tsv" ? Delimiter::tab : Delimiter::comma;
 }
 
+/// The split that a name stands for; none for one that this use of the set leaves out.
+std::optional<Split> split_of(const std::string& name, const DataOptions& options) {
+  if (options.test_split.empty()) return find_split(name);
+  if (name == lower(options.test_split)) return Split::test;
+  const auto named = find_split(name);
+  return named == Split::test ? std::nullopt : named;
+}
+
 }  // namespace
 
 std::vector<TableRow> parse_table(std::string_view text, Delimiter delimiter, std::string_view name) {
@@ -138,14 +146,6 @@ std::vector<fs::path> tables_in(const fs::path& folder) {
   return tables;
 }
 
-/// The split that a name stands for; none for one that this use of the set leaves out.
-static std::optional<Split> split_of(const std::string& name, const DataOptions& options) {
-  if (options.test_split.empty()) return find_split(name);
-  if (name == lower(options.test_split)) return Split::test;
-  const auto named = find_split(name);
-  return named == Split::test ? std::nullopt : named;
-}
-
 Dataset open_table(const fs::path& path, const DataOptions& options) {
   const auto bytes = read_file(path);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -157,7 +157,9 @@ Dataset open_table(const fs::path& path, const DataOptions& options) {
   for (const std::string& name : rows[0].fields) header.names.push_back(lower(name));
   const auto image = header.require(options.image_column, {"image", "file", "filename"});
   const auto label = header.require(options.label_column, {"label", "text", "identity"});
-  const auto split = header.find(options.split_column, {"split"});
+  const auto split = options.test_split.empty()
+                         ? header.find(options.split_column, {"split"})
+                         : std::optional(header.require(options.split_column, {"split"}));
   const auto writer = header.find(options.writer_column, {"writer"});
 
   const fs::path folder = options.image_folder.empty() ? path.parent_path() : options.image_folder;

@@ -28,7 +28,8 @@ std::vector<std::filesystem::path> tables_in(const std::filesystem::path& folder
 
 /// Opens a table whose first row names the columns. Known names, case ignored: image, file, filename; label,
 /// text, identity; split; writer. Keys are the image paths as written. Rows with another number of fields or
-/// an unknown split are left out and counted. Throws DataError for a missing column, listing what there is.
+/// of another split than find_split and DataOptions::test_split know are left out and counted. Throws
+/// DataError for a missing column, listing what there is.
 Dataset open_table(const std::filesystem::path&, const DataOptions&);
 
 }  // namespace scrawl

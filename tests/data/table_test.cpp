@@ -95,13 +95,27 @@ TEST_F(table_set, splits_and_writers_come_from_their_columns) {
   EXPECT_EQ(set.info(2).writer, "w3");
 }
 
+TEST_F(table_set, a_split_of_another_name_may_stand_for_test) {
+  write_text(folder / "t.csv", "image,label,split\nimg/0.png,a,train\nimg/1.png,b,test\nimg/2.png,c,Extra\n");
+  const Dataset set = open_dataset(folder.path(), {.test_split = "extra"});
+  EXPECT_THAT(set.labels(Split::test), ElementsAre("c"));
+  EXPECT_EQ(set.size(), 2u);
+
+  write_text(folder / "t.csv", "image,label\nimg/0.png,a\n");
+  const auto no_column = [&] { open_dataset(folder.path(), {.test_split = "extra"}); };
+  EXPECT_THAT(message_of<DataError>(no_column), HasSubstr("expected a column split"));
+  const auto no_table = [&] { open_dataset(folder.path(), {.test_split = "extra"}); };
+  std::filesystem::remove(folder / "t.csv");
+  EXPECT_THAT(message_of<DataError>(no_table), HasSubstr("for the split 'extra'"));
+}
+
 TEST_F(table_set, unusable_rows_are_counted_by_reason_or_fail_when_strict) {
   write_text(folder / "img/bad.png", "no image");
   const std::string header = "image,label,split\nimg/0.png,a,train\n";
   const std::vector<std::pair<std::string, std::string>> rows{
       {"img/1.png,train\n", "wrong number of fields"}, {"img/1.png,,train\n", "empty label"},
       {"img/0.png,a,train\n", "repeated image"},       {"img/9.png,a,train\n", "missing image"},
-      {"img/bad.png,a,train\n", "unreadable image"},   {"img/1.png,a,later\n", "unknown split"},
+      {"img/bad.png,a,train\n", "unreadable image"},   {"img/1.png,a,later\n", "another split"},
       {"img/1.png,\xFF,train\n", "label is not UTF-8"}};
   std::string all = header;
   for (const auto& [row, reason] : rows) {

@@ -1,6 +1,7 @@
 #pragma once
 /// Which handwriting fonts there are: fonts.toml, and what of it this machine has.
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>

@@ -4,6 +4,7 @@
 /// Sample i is a function of the options, the fonts that are found and i: not of the number of samples, nor
 /// of who draws it when.
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
