@@ -39,9 +39,9 @@ void place_natively(const Backend& backend, const Selection& selection, View& vi
 /// Draws what is read and not given, and rounds everything.
 template <class Draw>
 Values fill(std::string_view case_name, const std::vector<Bound>& operands, Values given, Draw&& draw) {
-  std::mt19937_64 random(hash(case_name));
   for (const auto& [name, view, role] : operands) {
     if (role == Role::output) continue;
+    std::mt19937_64 random(hash(fmt::format("{}/{}", case_name, name)));
     auto found = given.find(name);
     if (found == given.end()) {
       if (!is_float(view->type)) throw InternalError("{}: no values for {}", case_name, name);
