@@ -3,6 +3,7 @@
 #include "kernels/cpu/lstm_backward.h"
 
 #include "kernels/check.h"
+#include "kernels/cpu/dense.h"
 #include "kernels/cpu/lstm_gates.h"
 #include "kernels/cpu/planners.h"
 
@@ -10,46 +11,27 @@ namespace scrawl::cpu {
 
 namespace {
 
-/// A row of dh and dc: whole panels.
-std::int64_t padded_units(const LstmExtents& extents) { return panels_of(extents.hidden) * tile_columns; }
-
-/// One lane's places within its part of the workspace.
-struct LaneWorkspace {
-  std::size_t dh, dc, products, cells, bytes;
-
-  LaneWorkspace(const LstmExtents& extents, std::int64_t samples) {
-    WorkspaceLayout layout;
-    dh = layout.add<float>(samples * padded_units(extents));
-    dc = layout.add<float>(samples * padded_units(extents));
-    products = layout.add<float>(samples * tile_columns);
-    cells = layout.add<LstmCell>(samples);
-    bytes = layout.bytes();
-  }
-};
-
+/// One lane's recurrence.
 template <class T>
-class BackwardLane {
+class Lane {
  public:
-  BackwardLane(const LstmBackwardPass& pass, const LstmLane& lane, Bytes workspace)
+  /// Made without a workspace it only counts bytes.
+  Lane(const LstmBackwardPass& pass, const LstmLane& lane, Workspace& workspace)
       : pass_(pass),
         call_(pass.call),
         extents_(pass.extents),
         lane_(lane),
-        units_(padded_units(pass.extents)),
-        reserve_(pass.extents, pass.call.reserve) {
-    const LaneWorkspace at(extents_, lane.samples);
-    dh_ = at_offset<float>(workspace, at.dh);
-    dc_ = at_offset<float>(workspace, at.dc);
-    products_ = at_offset<float>(workspace, at.products);
-    cells_ = at_offset<LstmCell>(workspace, at.cells);
-  }
+        units_(panels_of(extents_.hidden) * tile_columns),
+        reserve_(extents_, call_.reserve),
+        dh_(workspace.take<float>(lane.samples * units_)),
+        dc_(workspace.take<float>(lane.samples * units_)),
+        products_(workspace.take<float>(lane.samples * tile_columns)),
+        cells_(workspace.take<LstmCell>(lane.samples)) {}
 
   void run() {
     begin();
     for (std::int64_t step = extents_.steps - 1; step >= 0; --step) {
-      std::int64_t count = 0;
-      for (std::int64_t n = lane_.first_sample; n < lane_.first_sample + lane_.samples; ++n)
-        if (step < pass_.valid.length(n)) cells_[count++] = pass_.valid.at(lane_.direction, step, n);
+      const std::int64_t count = pass_.valid.of_step(lane_, step, cells_);
       for (std::int64_t block = 0; block < extents_.blocks(); ++block)
         for (std::int64_t i = 0; i < count; ++i) differentiate(cells_[i], block, step);
       if (step > 0 || call_.dh0.present()) multiply_hidden(count);
@@ -106,12 +88,11 @@ class BackwardLane {
 
   /// dh of the step before, for the listed cells: w_hh^T times the gates' gradients.
   void multiply_hidden(std::int64_t count) {
-    const float* w_hh = at_offset<float>(pass_.workspace, pass_.at.w_hh);
     const std::int64_t panels = panels_of(extents_.hidden);
     for (std::int64_t panel = 0; panel < panels; ++panel) {
       multiply_panel({.rows = count,
                       .runs = pass_.gate_runs(1),
-                      .panel = w_hh + (lane_.direction * panels + panel) * pass_.panel_size(),
+                      .panel = pass_.w_hh + (lane_.direction * panels + panel) * pass_.panel_size(),
                       .init = zero_row,
                       .init_stride = 0,
                       .out = products_},
@@ -136,59 +117,57 @@ class BackwardLane {
   const LstmBackward& call_;
   const LstmExtents& extents_;
   LstmLane lane_;
-  std::int64_t units_;
+  std::int64_t units_;  ///< of a row of dh and dc: whole panels
   LstmReserve reserve_;
   float *dh_, *dc_, *products_;
   LstmCell* cells_;
 };
 
-/// w_ih as (panels of I, D, gates, 64), w_hh as (D, panels of H, gates, 64).
 template <class T>
-void pack_weights(const LstmBackwardPass& pass) {
+void pack(const LstmBackwardPass& pass, int threads) {
   const auto& call = pass.call;
-  const auto [steps, batch, inputs, hidden, directions] = pass.extents;
-  const std::int64_t input_panels = panels_of(inputs), hidden_panels = panels_of(hidden);
-  float *w_ih = at_offset<float>(pass.workspace, pass.at.w_ih),
-        *w_hh = at_offset<float>(pass.workspace, pass.at.w_hh);
-#pragma omp parallel for num_threads(pass.threads) schedule(static)
-  for (std::int64_t i = 0; i < directions * (input_panels + hidden_panels); ++i) {
-    const std::int64_t d = i % directions, panel = i / directions, hidden_panel = panel - input_panels;
-    if (hidden_panel < 0)
-      pack_gate_rows(pass.extents, call.w_ih.as<T>() + d * 4 * hidden * inputs, inputs, panel * tile_columns,
-                     w_ih + i * pass.panel_size());
-    else
-      pack_gate_rows(pass.extents, call.w_hh.as<T>() + d * 4 * hidden * hidden, hidden,
-                     hidden_panel * tile_columns,
-                     w_hh + (d * hidden_panels + hidden_panel) * pass.panel_size());
-  }
+  const auto& extents = pass.extents;
+  const std::int64_t hidden = extents.hidden, input_panels = panels_of(extents.inputs),
+                     hidden_panels = panels_of(hidden), panels = input_panels + hidden_panels;
+  const auto pack_panel = [&](std::int64_t d, std::int64_t panel) {
+    const std::int64_t depth = panel < input_panels ? extents.inputs : hidden;
+    const View& w = panel < input_panels ? call.w_ih : call.w_hh;
+    const std::int64_t of_w = panel < input_panels ? panel : panel - input_panels;
+    float* to = panel < input_panels ? pass.w_ih + (panel * extents.directions + d) * pass.panel_size()
+                                     : pass.w_hh + (d * hidden_panels + of_w) * pass.panel_size();
+    pack_gate_rows(extents, w.as<T>() + d * 4 * hidden * depth, depth, of_w * tile_columns, to);
+  };
+  parallel_for(threads, extents.directions * panels, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) pack_panel(i / panels, i % panels);
+  });
 }
 
 Plan<LstmBackward> plan_lanes(LstmBackward& call, const Selection& selection) {
   const LstmExtents extents = lstm_extents(call);
-  const int threads = selection.threads;
   if (extents.inputs == 0) throw Refused("needs inputs, got I = 0");
-  const LstmLanes lanes_of(extents, threads);
-  const LstmBackwardWorkspace at(extents, lanes_of, threads);
-  if (call.reserve.shape[0] != LstmReserve::bytes(extents))
-    throw ShapeError("lstm_backward: reserve: expected {} bytes, got {}", LstmReserve::bytes(extents),
-                     call.reserve.shape[0]);
-  for (View* view :
-       {&call.x, &call.lengths, &call.h0, &call.c0, &call.w_ih, &call.w_hh, &call.b, &call.y, &call.reserve,
-        &call.dy, &call.dhn, &call.dcn, &call.dx, &call.dh0, &call.dc0, &call.dw_ih, &call.dw_hh, &call.db})
-    if (view->present()) make_plain(*view, Order::row_major);
-
-  return {.workspace_bytes = at.bytes, .run = [=](const LstmBackward& call, Bytes workspace, Stream) {
-            const LstmCells cells(extents, call.lengths, at_offset<std::int32_t>(workspace, at.table));
-            const LstmBackwardPass pass{call, extents, cells, at, workspace, threads};
+  if (const auto bytes = LstmReserve::bytes(extents); call.reserve.shape[0] != bytes)
+    throw ShapeError("lstm_backward: reserve: expected {} bytes, got {}", bytes, call.reserve.shape[0]);
+  make_row_major(call.x, call.lengths, call.h0, call.c0, call.w_ih, call.w_hh, call.b, call.y, call.reserve,
+                 call.dy, call.dhn, call.dcn, call.dx, call.dh0, call.dc0, call.dw_ih, call.dw_hh, call.db);
+  const int threads = selection.threads;
+  const auto lanes = lstm_lanes(extents, threads);
+  Workspace need;
+  const LstmBackwardPass pass(call, extents, need);
+  for (const auto& lane : lanes) Lane<float>(pass, lane, need);
+  reserve_for_parameters(pass, threads, need);
+  return {.workspace_bytes = need.bytes(), .run = [=](const LstmBackward& call, Bytes bytes, Stream) {
+            Workspace workspace(bytes);
+            LstmBackwardPass pass(call, extents, workspace);
+            pass.valid.list(call.lengths);
             dispatch_storage(call.x.type, [&]<class T>() {
-              pack_weights<T>(pass);
-#pragma omp parallel for num_threads(threads) schedule(static)
-              for (std::int64_t i = 0; i < lanes_of.count(); ++i) {
-                const auto own = workspace.subspan(at.lanes + static_cast<std::size_t>(i) * at.lane_bytes);
-                BackwardLane<T>(pass, lanes_of[i], own).run();
-              }
-              differentiate_inputs<T>(pass);
-              differentiate_parameters<T>(pass);
+              pack<T>(pass, threads);
+              std::vector<Lane<T>> runs;
+              for (const auto& lane : lanes) runs.emplace_back(pass, lane, workspace);
+              parallel_for(threads, std::ssize(runs), 1, [&](std::int64_t begin, std::int64_t end) {
+                for (std::int64_t i = begin; i < end; ++i) runs[static_cast<std::size_t>(i)].run();
+              });
+              differentiate_inputs<T>(pass, threads);
+              differentiate_parameters<T>(pass, threads, workspace);
             });
           }};
 }
@@ -197,19 +176,12 @@ constexpr Variant<LstmBackward> variants[] = {{"lanes", Origin::native, plan_lan
 
 }  // namespace
 
-LstmBackwardWorkspace::LstmBackwardWorkspace(const LstmExtents& extents, const LstmLanes& lanes_of,
-                                             int thread_count) {
+LstmBackwardPass::LstmBackwardPass(const LstmBackward& call, const LstmExtents& extents, Workspace& workspace)
+    : call(call), extents(extents), valid(extents, workspace) {
   const std::int64_t columns = extents.directions * extents.blocks() * tile_columns;
-  lane_bytes = LaneWorkspace(extents, lanes_of.most_samples()).bytes;
-  WorkspaceLayout layout;
-  w_ih = layout.add<float>(columns * panels_of(extents.inputs) * tile_columns);
-  w_hh = layout.add<float>(columns * panels_of(extents.hidden) * tile_columns);
-  table = layout.add<std::int32_t>(LstmCells::table_size(extents));
-  gates = layout.add<float>(columns * LstmBackwardPass::gate_rows(extents));
-  lanes = layout.add<std::byte>(lanes_of.count() * static_cast<std::int64_t>(lane_bytes));
-  thread_bytes = static_cast<std::size_t>(parameter_gradient_floats(extents)) * sizeof(float);
-  threads = layout.add<std::byte>(thread_count * static_cast<std::int64_t>(thread_bytes));
-  bytes = layout.bytes();
+  w_ih = workspace.take<float>(columns * panels_of(extents.inputs) * tile_columns);
+  w_hh = workspace.take<float>(columns * panels_of(extents.hidden) * tile_columns);
+  gates = workspace.take<float>(columns * gate_rows());
 }
 
 Plan<LstmBackward> lstm_backward(LstmBackward& call, const Selection& selection) {

@@ -7,34 +7,25 @@
 
 namespace scrawl::cpu {
 
-/// Places in the workspace.
-struct LstmBackwardWorkspace {
-  std::size_t w_ih, w_hh, table, gates, lanes, threads;
-  std::size_t lane_bytes, thread_bytes;  ///< of each lane, of each thread in the gradients of parameters
-  std::size_t bytes;
-
-  LstmBackwardWorkspace(const LstmExtents&, const LstmLanes&, int threads);
-};
-
-/// One call's operands and workspace, which all phases read.
+/// One call's operands and workspace, which all phases read. Made without a workspace it only counts bytes.
 struct LstmBackwardPass {
   const LstmBackward& call;
   const LstmExtents& extents;
-  const LstmCells& valid;
-  const LstmBackwardWorkspace& at;
-  Bytes workspace;
-  int threads;
+  LstmCells valid;
+  float *w_ih, *w_hh;  ///< (panels of I, D, gates, 64), (D, panels of H, gates, 64)
+  float* gates;        ///< gradients of the gate sums: (D, blocks, gate_rows, 64)
 
-  /// Gradients of the gate sums: (D, blocks, rows, 64). A power of two from one block to the next would put
-  /// the same rows of all blocks into the same sets of the caches.
-  static std::int64_t gate_rows(const LstmExtents& extents) { return (extents.cells() + 15) / 16 * 16 + 7; }
+  LstmBackwardPass(const LstmBackward&, const LstmExtents&, Workspace&);
+
+  /// A power of two from one block to the next would put the same rows of all blocks into the same sets of
+  /// the caches.
+  std::int64_t gate_rows() const { return (extents.cells() + 15) / 16 * 16 + 7; }
   float* gates_at(std::int64_t direction, std::int64_t block, std::int64_t row) const {
-    return at_offset<float>(workspace, at.gates) +
-           ((direction * extents.blocks() + block) * gate_rows(extents) + row) * tile_columns;
+    return gates + ((direction * extents.blocks() + block) * gate_rows() + row) * tile_columns;
   }
   /// The gates of one cell, block by block, in one direction or both.
   Runs gate_runs(std::int64_t directions) const {
-    return {directions * extents.blocks(), tile_columns, gate_rows(extents) * tile_columns};
+    return {directions * extents.blocks(), tile_columns, gate_rows() * tile_columns};
   }
   /// Floats of a panel for products over the gates of one direction.
   std::int64_t panel_size() const { return extents.blocks() * tile_columns * tile_columns; }
@@ -42,13 +33,13 @@ struct LstmBackwardPass {
 
 /// dx = w_ih^T times the gates' gradients, summed over directions; zero beyond the sequences.
 template <class T>
-void differentiate_inputs(const LstmBackwardPass&);
+void differentiate_inputs(const LstmBackwardPass&, int threads);
 
 /// dw_ih, dw_hh and db. Sums run over cells in the order of time, then sample, whatever the threads.
 template <class T>
-void differentiate_parameters(const LstmBackwardPass&);
+void differentiate_parameters(const LstmBackwardPass&, int threads, Workspace&);
 
-/// What a thread of differentiate_parameters needs.
-std::int64_t parameter_gradient_floats(const LstmExtents&);
+/// Counts what differentiate_parameters takes.
+void reserve_for_parameters(const LstmBackwardPass&, int threads, Workspace&);
 
 }  // namespace scrawl::cpu

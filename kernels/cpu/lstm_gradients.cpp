@@ -1,3 +1,5 @@
+#include <vector>
+
 #include "kernels/cpu/lstm_backward.h"
 
 namespace scrawl::cpu {
@@ -13,15 +15,12 @@ constexpr std::int64_t group_panels = 4;
 template <class T>
 class WeightGradient {
  public:
-  WeightGradient(const LstmBackwardPass& pass, float* buffers)
+  /// Made without a workspace it only counts bytes.
+  WeightGradient(const LstmBackwardPass& pass, Workspace& workspace)
       : pass_(pass),
         extents_(pass.extents),
-        features_(buffers),
-        sums_(buffers + group_panels * tile_columns * panel_depth) {}
-
-  static std::int64_t floats(const LstmExtents& extents) {
-    return group_panels * tile_columns * (panel_depth + extents.blocks() * tile_columns);
-  }
+        features_(workspace.take<float>(group_panels * tile_columns * panel_depth)),
+        sums_(workspace.take<float>(group_panels * pass.panel_size())) {}
 
   /// Panels of one direction: those of dw_ih, then those of dw_hh.
   static std::int64_t panels(const LstmExtents& extents) {
@@ -151,30 +150,22 @@ void differentiate_bias(const LstmBackwardPass& pass, std::int64_t direction) {
 
 }  // namespace
 
-std::int64_t parameter_gradient_floats(const LstmExtents& extents) {
-  return WeightGradient<float>::floats(extents);
-}
-
 template <class T>
-void differentiate_inputs(const LstmBackwardPass& pass) {
+void differentiate_inputs(const LstmBackwardPass& pass, int threads) {
   const auto& extents = pass.extents;
   const auto places = pass.valid.places();
-  const std::int64_t count = pass.valid.count(), inputs = extents.inputs, threads = pass.threads;
+  const std::int64_t count = pass.valid.count(), inputs = extents.inputs;
   T* dx = pass.call.dx.as<T>();
   for (std::int64_t n = 0; n < extents.batch; ++n)
     for (std::int64_t t = pass.valid.length(n); t < extents.steps; ++t)
       std::fill_n(dx + (t * extents.batch + n) * inputs, inputs, T{});
 
-  const std::int64_t cells = std::clamp<std::int64_t>((count + threads - 1) / threads, 1, input_cells);
-  const float* w_ih = at_offset<float>(pass.workspace, pass.at.w_ih);
-#pragma omp parallel for num_threads(pass.threads) schedule(static)
-  for (std::int64_t begin = 0; begin < count; begin += cells)
+  const auto differentiate = [&](std::int64_t begin, std::int64_t rows) {
     for (std::int64_t panel = 0; panel < panels_of(inputs); ++panel) {
       alignas(64) float sums[input_cells * tile_columns];
-      const std::int64_t rows = std::min(cells, count - begin);
       multiply_panel({.rows = rows,
                       .runs = pass.gate_runs(extents.directions),
-                      .panel = w_ih + panel * extents.directions * pass.panel_size(),
+                      .panel = pass.w_ih + panel * extents.directions * pass.panel_size(),
                       .init = zero_row,
                       .init_stride = 0,
                       .out = sums},
@@ -186,33 +177,42 @@ void differentiate_inputs(const LstmBackwardPass& pass) {
                 load(sums + i * tile_columns + c),
                 static_cast<int>(std::min<std::int64_t>(lanes, inputs - column)));
     }
+  };
+  parallel_for(threads, count, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; i += input_cells) differentiate(i, std::min(input_cells, end - i));
+  });
+}
+
+void reserve_for_parameters(const LstmBackwardPass& pass, int threads, Workspace& workspace) {
+  for (int thread = 0; thread < threads; ++thread) WeightGradient<float>(pass, workspace);
 }
 
 template <class T>
-void differentiate_parameters(const LstmBackwardPass& pass) {
-  const std::int64_t panels = WeightGradient<T>::panels(pass.extents),
-                     total = pass.extents.directions * panels;
-#pragma omp parallel for num_threads(pass.threads) schedule(static)
-  for (int thread = 0; thread < pass.threads; ++thread) {
-    WeightGradient<T> gradient(
-        pass, at_offset<float>(pass.workspace,
-                               pass.at.threads + pass.at.thread_bytes * static_cast<std::size_t>(thread)));
-    const std::int64_t end = total * (thread + 1) / pass.threads;
-    for (std::int64_t i = total * thread / pass.threads; i < end;) {
-      const std::int64_t direction = i / panels, panel = i % panels,
-                         count = std::min({group_panels, panels - panel, end - i});
-      gradient.run(direction, panel, count);
-      if (panel == 0) differentiate_bias(pass, direction);
-      i += count;
+void differentiate_parameters(const LstmBackwardPass& pass, int threads, Workspace& workspace) {
+  const std::int64_t panels = WeightGradient<T>::panels(pass.extents);
+  std::vector<WeightGradient<T>> gradients;
+  for (int thread = 0; thread < threads; ++thread) gradients.emplace_back(pass, workspace);
+  // Each thread takes neighbouring panels, of one direction as long as there are some.
+  const std::int64_t total = pass.extents.directions * panels;
+  parallel_for(threads, threads, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t thread = begin; thread < end; ++thread) {
+      const std::int64_t last = total * (thread + 1) / threads;
+      for (std::int64_t i = total * thread / threads; i < last;) {
+        const std::int64_t direction = i / panels, panel = i % panels,
+                           count = std::min({group_panels, panels - panel, last - i});
+        gradients[static_cast<std::size_t>(thread)].run(direction, panel, count);
+        if (panel == 0) differentiate_bias(pass, direction);
+        i += count;
+      }
     }
-  }
+  });
 }
 
-template void differentiate_inputs<float>(const LstmBackwardPass&);
-template void differentiate_inputs<bf16>(const LstmBackwardPass&);
-template void differentiate_inputs<f16>(const LstmBackwardPass&);
-template void differentiate_parameters<float>(const LstmBackwardPass&);
-template void differentiate_parameters<bf16>(const LstmBackwardPass&);
-template void differentiate_parameters<f16>(const LstmBackwardPass&);
+template void differentiate_inputs<float>(const LstmBackwardPass&, int);
+template void differentiate_inputs<bf16>(const LstmBackwardPass&, int);
+template void differentiate_inputs<f16>(const LstmBackwardPass&, int);
+template void differentiate_parameters<float>(const LstmBackwardPass&, int, Workspace&);
+template void differentiate_parameters<bf16>(const LstmBackwardPass&, int, Workspace&);
+template void differentiate_parameters<f16>(const LstmBackwardPass&, int, Workspace&);
 
 }  // namespace scrawl::cpu

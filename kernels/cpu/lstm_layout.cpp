@@ -2,6 +2,8 @@
 
 #include <numeric>
 
+#include "kernels/cpu/onednn.h"
+
 namespace scrawl::cpu {
 namespace {
 
@@ -31,15 +33,19 @@ void transpose(f32x16 (&rows)[lanes]) {
   transpose_stage<1>(rows);
 }
 
-LstmCells::LstmCells(const LstmExtents& extents, const View& lengths, std::int32_t* table)
-    : batch_(extents.batch),
-      lengths_(table),
-      rows_(lengths_ + extents.batch),
-      places_(rows_ + extents.cells()) {
-  const auto steps = static_cast<std::int32_t>(extents.steps);
+LstmCells::LstmCells(const LstmExtents& extents, Workspace& workspace)
+    : steps_(extents.steps),
+      batch_(extents.batch),
+      lengths_(workspace.take<std::int32_t>(extents.batch)),
+      rows_(workspace.take<std::int32_t>(extents.cells())),
+      places_(workspace.take<std::int32_t>(extents.cells())) {}
+
+void LstmCells::list(const View& lengths) {
+  count_ = 0;
+  const auto steps = static_cast<std::int32_t>(steps_);
   for (std::int64_t n = 0; n < batch_; ++n)
     lengths_[n] = lengths.present() ? std::clamp(lengths.as<std::int32_t>()[n], 0, steps) : steps;
-  for (std::int64_t t = 0; t < extents.steps; ++t)
+  for (std::int64_t t = 0; t < steps_; ++t)
     for (std::int64_t n = 0; n < batch_; ++n) {
       if (!valid(t, n)) continue;
       const auto place = static_cast<std::int32_t>(t * batch_ + n);
@@ -48,14 +54,46 @@ LstmCells::LstmCells(const LstmExtents& extents, const View& lengths, std::int32
     }
 }
 
-LstmLanes::LstmLanes(const LstmExtents& extents, int threads)
-    : extents_(extents),
-      parts_(std::clamp<std::int64_t>(threads / std::gcd<std::int64_t>(threads, extents.directions), 1,
-                                      std::max<std::int64_t>(extents.batch, 1))) {}
+std::int64_t LstmCells::count_at(const LstmLane& lane, std::int64_t step) const {
+  return std::count_if(lengths_ + lane.first_sample, lengths_ + lane.first_sample + lane.samples,
+                       [&](std::int32_t length) { return step < length; });
+}
 
-LstmLane LstmLanes::operator[](std::int64_t index) const {
-  const std::int64_t part = index % parts_, first = extents_.batch * part / parts_;
-  return {index / parts_, first, extents_.batch * (part + 1) / parts_ - first};
+std::int64_t LstmCells::of_step(const LstmLane& lane, std::int64_t step, LstmCell* cells) const {
+  std::int64_t count = 0;
+  for (std::int64_t n = lane.first_sample; n < lane.first_sample + lane.samples; ++n) {
+    if (step >= lengths_[n]) continue;
+    const std::int64_t time = lane.direction == 0 ? step : lengths_[n] - 1 - step;
+    cells[count++] = {static_cast<std::int32_t>(time), static_cast<std::int32_t>(n), row(time, n)};
+  }
+  return count;
+}
+
+std::vector<LstmLane> lstm_lanes(const LstmExtents& extents, int threads) {
+  const std::int64_t fair = threads / std::gcd<std::int64_t>(threads, extents.directions),
+                     parts = std::clamp<std::int64_t>(fair, 1, std::max<std::int64_t>(extents.batch, 1));
+  std::vector<LstmLane> lanes;
+  for (std::int64_t direction = 0; direction < extents.directions; ++direction)
+    for (std::int64_t part = 0; part < parts; ++part) {
+      const std::int64_t first = extents.batch * part / parts;
+      lanes.push_back({direction, first, extents.batch * (part + 1) / parts - first});
+    }
+  return lanes;
+}
+
+void place_as_gate_columns(View& w, const LstmExtents& extents) {
+  const std::int64_t depth = w.shape[2], panel = depth * tile_columns;
+  // Plain (D,4,H,K), whose blocking is then rewritten: oneDNN has no tag for it.
+  dnnl::memory::desc desc({extents.directions, gates, extents.hidden, depth}, dnnl::memory::data_type::f32,
+                          dnnl::memory::format_tag::abcd);
+  desc.data.padded_dims[2] = extents.padded_hidden();
+  auto& blocking = desc.data.format_desc.blocking;
+  blocking.inner_nblks = 1;
+  blocking.inner_idxs[0] = 2;
+  blocking.inner_blks[0] = lanes;
+  const std::int64_t strides[] = {extents.blocks() * panel, lanes, panel, tile_columns};
+  std::copy(std::begin(strides), std::end(strides), blocking.strides);
+  place(w, desc);
 }
 
 void pack_bias(const LstmExtents& extents, const float* b, float* packed) {

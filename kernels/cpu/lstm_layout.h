@@ -8,8 +8,10 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "kernels/cpu/gemm_tile.h"
+#include "kernels/cpu/parallel.h"
 #include "kernels/plan.h"
 
 namespace scrawl::cpu {
@@ -25,11 +27,17 @@ struct LstmExtents {
 /// Panels of 64 that hold so many columns.
 inline std::int64_t panels_of(std::int64_t columns) { return (columns + tile_columns - 1) / tile_columns; }
 
+/// Of a call that has passed its check.
 template <class Call>
 LstmExtents lstm_extents(const Call& call) {
   const Shape &x = call.x.shape, &w_hh = call.w_hh.shape;
   return {.steps = x[0], .batch = x[1], .inputs = x[2], .hidden = w_hh[2], .directions = w_hh[0]};
 }
+
+/// The samples of one direction that one thread takes through all steps: no barrier within the sequence.
+struct LstmLane {
+  std::int64_t direction, first_sample, samples;
+};
 
 /// A cell (t, n) within its sequence's length. `row` counts these in the order of t, then n: the gates of a
 /// cell are found by it, in either direction.
@@ -37,70 +45,34 @@ struct LstmCell {
   std::int32_t time, sample, row;
 };
 
-/// The cells of a batch of sequences. Borrows its tables, `table_size` integers, from a workspace.
+/// The cells of a batch of sequences.
 class LstmCells {
  public:
-  static std::int64_t table_size(const LstmExtents& extents) { return extents.batch + 2 * extents.cells(); }
+  /// Takes tables from the workspace.
+  LstmCells(const LstmExtents&, Workspace&);
 
   /// `lengths` may be absent; values beyond [0, T] count as the nearer end.
-  LstmCells(const LstmExtents&, const View& lengths, std::int32_t* table);
+  void list(const View& lengths);
 
   std::int64_t count() const { return count_; }
   std::int64_t length(std::int64_t sample) const { return lengths_[sample]; }
-  std::int32_t row(std::int64_t time, std::int64_t sample) const { return rows_[time * batch_ + sample]; }
   bool valid(std::int64_t time, std::int64_t sample) const { return time < lengths_[sample]; }
+  std::int32_t row(std::int64_t time, std::int64_t sample) const { return rows_[time * batch_ + sample]; }
 
   /// time * N + sample of each row.
   std::span<const std::int32_t> places() const { return {places_, static_cast<std::size_t>(count_)}; }
 
-  /// The cell of a sample at the step-th step of a direction (1 is the reverse); valid for step < length.
-  LstmCell at(std::int64_t direction, std::int64_t step, std::int64_t sample) const {
-    const auto time = direction == 0 ? step : lengths_[sample] - 1 - step;
-    return {static_cast<std::int32_t>(time), static_cast<std::int32_t>(sample), row(time, sample)};
-  }
+  /// How many cells a lane has at its step-th step; of_step writes them.
+  std::int64_t count_at(const LstmLane&, std::int64_t step) const;
+  std::int64_t of_step(const LstmLane&, std::int64_t step, LstmCell* cells) const;
 
  private:
-  std::int64_t batch_, count_ = 0;
+  std::int64_t steps_, batch_, count_ = 0;
   std::int32_t *lengths_, *rows_, *places_;
 };
 
-/// The samples of one direction that one thread takes through all steps: no barrier within the sequence.
-struct LstmLane {
-  std::int64_t direction, first_sample, samples;
-};
-
 /// As many lanes as give every thread the same number of them, at most one a sample and direction.
-class LstmLanes {
- public:
-  LstmLanes(const LstmExtents&, int threads);
-  std::int64_t count() const { return extents_.directions * parts_; }
-  LstmLane operator[](std::int64_t index) const;
-  std::int64_t most_samples() const { return (extents_.batch + parts_ - 1) / parts_; }
-
- private:
-  LstmExtents extents_;
-  std::int64_t parts_;
-};
-
-/// Hands out 64-byte aligned offsets into a workspace.
-class WorkspaceLayout {
- public:
-  template <class T>
-  std::size_t add(std::int64_t count) {
-    const std::size_t offset = bytes_;
-    bytes_ += (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
-    return offset;
-  }
-  std::size_t bytes() const { return bytes_; }
-
- private:
-  std::size_t bytes_ = 0;
-};
-
-template <class T>
-T* at_offset(Bytes workspace, std::size_t offset) {
-  return reinterpret_cast<T*>(workspace.data() + offset);
-}
+std::vector<LstmLane> lstm_lanes(const LstmExtents&, int threads);
 
 /// What backward needs of a cell and block: i, f, g, o after their functions, and c.
 struct LstmReserve {
@@ -123,6 +95,10 @@ struct LstmReserve {
 
 /// Transposes 16 x 16 values in place.
 void transpose(f32x16 (&rows)[lanes]);
+
+/// Asks for one placement of both weights, (D,4H,K) as (D, blocks, K, 4 x 16): the panels of
+/// pack_gate_columns for every block.
+void place_as_gate_columns(View& w, const LstmExtents&);
 
 /// One direction's bias (4H) in the order of gate columns: (blocks x 4 x 16), zero in padding.
 void pack_bias(const LstmExtents&, const float* b, float* packed);

@@ -29,7 +29,7 @@ Plan<BatchNormPoolForward> batch_norm_pool_forward(BatchNormPoolForward&, const 
 Plan<BatchNormPoolBackward> batch_norm_pool_backward(BatchNormPoolBackward&, const Selection&);
 Plan<RunningUpdate> running_update(RunningUpdate&, const Selection&);
 Plan<FoldBatchNorm> fold_batch_norm(FoldBatchNorm&, const Selection&);
-// lstm.cpp
+// lstm_forward.cpp, lstm_backward.cpp
 Plan<LstmForward> lstm_forward(LstmForward&, const Selection&);
 Plan<LstmBackward> lstm_backward(LstmBackward&, const Selection&);
 // softmax.cpp

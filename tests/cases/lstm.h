@@ -1,5 +1,6 @@
 #pragma once
-/// LSTM layers: hidden sizes beside multiples of 16, ragged lengths with an empty sequence, single steps.
+/// LSTM layers: hidden sizes beside multiples of 16, ragged lengths with an empty sequence, single steps;
+/// more cells, samples and columns than one pass of a blocked product takes (128, 7 and 64 on the CPU).
 
 #include <vector>
 
@@ -28,6 +29,10 @@ inline const std::vector<LstmCase> lstm_cases{
     {12, 17, 64, 32, 2, Optional::present},
     {3, 33, 8, 64, 1, Optional::present, States::given},
     {8, 5, 24, 48, 2},
+    {40, 4, 7, 63, 2, Optional::present, States::given},
+    {4, 70, 16, 65, 2},
+    {5, 6, 130, 64, 1, Optional::present},
+    {3, 0, 4, 6, 2},
 };
 
 }  // namespace scrawl::test

@@ -1,5 +1,7 @@
 #include "tests/cases/lstm.h"
 
+#include <gmock/gmock.h>
+
 #include <cstring>
 
 #include "tests/kernels/harness.h"
@@ -209,6 +211,92 @@ TEST_P(Lstm, extreme_values_of_one_sample_change_no_bit_of_another) {
       EXPECT_TRUE(same_bits(calm.backward.at("dx"), wild.backward.at("dx"), c.samples, sample))
           << of << " " << extreme;
     }
+  }
+}
+
+/// Expects the same bits of the outputs that both have.
+void expect_same(const Values& a, const Values& b, std::string_view where) {
+  for (const auto& [output, tensor] : a) {
+    const auto other = b.find(output);
+    if (other == b.end() || output == "reserve") continue;
+    const auto x = tensor.values(), y = other->second.values();
+    EXPECT_EQ(std::memcmp(x.data(), y.data(), x.size_bytes()), 0) << where << ": " << output;
+  }
+}
+
+TEST_P(Lstm, thread_count_changes_no_bit) {
+  if (!has<LstmBackward>()) GTEST_SKIP() << "no LSTM here";
+  for (const auto& c : lstm_cases) {
+    const auto of = name("threads", c, DType::f32);
+    if (!selected(of)) continue;
+    const auto call = forward(c, DType::f32);
+    const Values values = both(of, c, DType::f32);
+    const Pass alone = pass(backend(), {.selection = {.threads = 1}}, call, values);
+    for (const int threads : {2, 3, 4, 8}) {
+      const Pass shared = pass(backend(), {.selection = {.threads = threads}}, call, values);
+      expect_same(alone.forward, shared.forward, fmt::format("{} by {} threads", of, threads));
+      expect_same(alone.backward, shared.backward, fmt::format("{} by {} threads", of, threads));
+    }
+  }
+}
+
+TEST_P(Lstm, inference_and_training_give_the_same_bits) {
+  for (const auto type : storage_types) {
+    const LstmCase c{6, 5, 12, 19, 2, Optional::present, States::given};
+    const auto of = name("inference", c, type);
+    auto call = forward(c, type);
+    const Values values = inputs(of, c, type);
+    const auto trained = observe(backend(), settings().front(), call, values);
+    call.reserve = {};
+    expect_same(trained.outputs, observe(backend(), settings().front(), call, values).outputs, of);
+  }
+}
+
+TEST_P(Lstm, more_padding_changes_no_bit_of_a_parameter_gradient) {
+  if (!has<LstmBackward>()) GTEST_SKIP() << "no LSTM here";
+  const LstmCase tight{7, 5, 19, 18, 2, Optional::present, States::given};
+  LstmCase loose = tight;
+  loose.steps += 4;
+  const auto of = name("more padding", tight, DType::f32);
+  const Values values = both(of, tight, DType::f32);
+  Values padded = values;
+  for (const auto& [operand, columns] : {std::pair{"x", tight.inputs}, {"dy", 2 * tight.hidden}}) {
+    padded[operand] = Tensor(Shape{loose.steps, tight.samples, columns});
+    std::ranges::copy(values.at(operand).values(), padded[operand].values().begin());
+  }
+  const Setting setting = settings().front();
+  const Pass short_pass = pass(backend(), setting, forward(tight, DType::f32), values);
+  const Pass long_pass = pass(backend(), setting, forward(loose, DType::f32), padded);
+  for (const char* output : {"dw_ih", "dw_hh", "db", "dh0", "dc0"})
+    EXPECT_TRUE(
+        std::ranges::equal(short_pass.backward.at(output).values(), long_pass.backward.at(output).values()))
+        << of << ": " << output;
+}
+
+TEST_P(Lstm, absent_states_and_their_gradients_count_as_zero) {
+  if (!has<LstmBackward>()) GTEST_SKIP() << "no LSTM here";
+  const LstmCase given{7, 5, 19, 18, 2, Optional::present, States::given};
+  LstmCase absent = given;
+  absent.states = States::none;
+  const auto of = name("absent", given, DType::f32);
+  Values values = both(of, given, DType::f32);
+  for (const char* operand : {"h0", "c0", "dhn", "dcn"}) values[operand] = Tensor(values.at(operand).shape());
+  const Setting setting = settings().front();
+  const Pass with_zeros = pass(backend(), setting, forward(given, DType::f32), values);
+  const Pass without = pass(backend(), setting, forward(absent, DType::f32), values);
+  expect_same(without.forward, with_zeros.forward, of);
+  expect_same(without.backward, with_zeros.backward, of);
+}
+
+TEST_P(Lstm, a_reserve_of_another_size_is_refused_by_name) {
+  if (!has<LstmBackward>()) GTEST_SKIP() << "no LSTM here";
+  auto call = backward(forward(lstm_cases.front(), DType::f32));
+  call.reserve = described(DType::u8, {7});
+  try {
+    backend().lstm_backward(call, {});
+    FAIL();
+  } catch (const ShapeError& error) {
+    EXPECT_THAT(error.what(), testing::StartsWith("lstm_backward: reserve: expected "));
   }
 }
 
