@@ -75,7 +75,7 @@ void sum_images(const View& view, const View& widths, const ForwardScratch& scra
 
 }  // namespace
 
-AffineArrays::AffineArrays(Workspace& workspace, std::int64_t channels)
+ChannelAffines::ChannelAffines(Workspace& workspace, std::int64_t channels)
     : center(workspace.take<float>(padded(channels))),
       scale(workspace.take<float>(padded(channels))),
       offset(workspace.take<float>(padded(channels))) {}
@@ -136,7 +136,7 @@ void normalise_by_moments(const View& x, const View& widths, const View& gamma, 
 }
 
 void normalise_by(const View& gamma, const View& beta, float epsilon, const View& mean, const View& variance,
-                  const AffineArrays& affine) {
+                  const ChannelAffines& affine) {
   const auto channels = gamma.shape[0];
   for (std::int64_t c = 0; c < padded(channels); ++c) {
     const bool exists = c < channels;

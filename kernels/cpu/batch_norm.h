@@ -5,23 +5,24 @@
 /// Sums are kept in f64 for each image and channel, and images are added in their order, so that results do
 /// not depend on the number of threads. Arrays per channel are padded with zeros to whole vectors.
 
+#include "kernels/cpu/dense.h"
 #include "kernels/cpu/images.h"
 #include "kernels/norm.h"
 
 namespace scrawl::cpu {
 
 /// (x - center) scale + offset for 16 channels.
-struct Affine {
+struct ChannelAffine {
   f32x16 center, scale, offset;
 
   [[gnu::always_inline]] f32x16 operator()(f32x16 x) const { return (x - center) * scale + offset; }
 };
 
-struct AffineArrays {
+struct ChannelAffines {
   float *center, *scale, *offset;
 
-  AffineArrays(Workspace&, std::int64_t channels);
-  Affine operator[](std::int64_t block) const {
+  ChannelAffines(Workspace&, std::int64_t channels);
+  ChannelAffine operator[](std::int64_t block) const {
     const auto at = block * lanes;
     return {load(center + at), load(scale + at), load(offset + at)};
   }
@@ -50,7 +51,7 @@ struct ImageSums {
 struct ForwardScratch {
   ImageSums sums;
   float* shift;  ///< for each image and channel
-  AffineArrays affine;
+  ChannelAffines affine;
 
   ForwardScratch(Workspace&, const Shape& x);
 };
@@ -62,11 +63,11 @@ void normalise_by_moments(const View& x, const View& widths, const View& gamma, 
 
 /// The affine that normalises with a mean and a variance already known.
 void normalise_by(const View& gamma, const View& beta, float epsilon, const View& mean, const View& variance,
-                  const AffineArrays&);
+                  const ChannelAffines&);
 
 struct BackwardScratch {
-  ImageSums sums;       ///< of g, and of g (x - mean)
-  AffineArrays affine;  ///< dx = gain (g + affine(x)): g first, for one pixel's must cancel
+  ImageSums sums;         ///< of g, and of g (x - mean)
+  ChannelAffines affine;  ///< dx = gain (g + affine(x)): g first, for one pixel's must cancel
   float* gain;
 
   BackwardScratch(Workspace&, const Shape& x);
@@ -97,12 +98,6 @@ std::size_t scratch_bytes(const Shape& x) {
   Workspace counted;
   Scratch(counted, x);
   return counted.bytes();
-}
-
-/// Asks for plain vectors per channel and plain widths.
-template <class... Views>
-void make_vectors_plain(Views&... views) {
-  ((views.present() ? make_plain(views, Order::row_major) : void()), ...);
 }
 
 }  // namespace scrawl::cpu

@@ -27,6 +27,12 @@ inline void place_as(View& view, const View& other) {
   view.strides = other.strides;
 }
 
+/// Asks for row-major memory, for each operand that is there.
+template <class... Views>
+void make_row_major(Views&... views) {
+  ((views.present() ? make_plain(views, Order::row_major) : void()), ...);
+}
+
 /// Calls f(i, count) for [0, elements) in vectors of 16, the last one shorter, on at most `threads` threads.
 template <class F>
 void each_vector(int threads, std::int64_t elements, F&& f) {

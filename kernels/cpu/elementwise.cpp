@@ -104,7 +104,8 @@ void drop_runs(const Dropout& call, int threads) {
   T* const y = call.y.as<T>();
   if (!is_plain(call.x, Order::row_major)) {  // images, a run a channel
     const Image<T> image(call.x);
-    const auto channels = shape[1], pixels = shape[2] * shape[3];
+    const auto pixels = shape[2] * shape[3];
+    const auto channels = image.whole ? image.vectors.blocks * lanes : shape[1];  // padding stays zero
     return parallel_for(threads, shape[0] * channels, 1, [&](std::int64_t begin, std::int64_t end) {
       for (auto item = begin; item < end; ++item) {
         const auto n = item / channels, c = item % channels;

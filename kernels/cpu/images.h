@@ -15,7 +15,8 @@ template <class T>
 struct Plane {
   T* data;
   std::int64_t row_stride, pixel_stride;
-  int count;  ///< channels in memory, the others read as zeros
+  int count;     ///< lanes in memory, the others read as zeros
+  int channels;  ///< lanes that are channels, the others hold zeros
 
   [[gnu::always_inline]] T* at(std::int64_t h, std::int64_t w) const {
     return data + h * row_stride + w * pixel_stride;
@@ -45,10 +46,12 @@ struct Image {
 
   Plane<T> plane(std::int64_t n, std::int64_t block) const {
     const auto left = vectors.channels - block * channel_lanes;
+    const int channels = static_cast<int>(std::min<std::int64_t>(left, lanes));
     return {.data = data + n * vectors.image_stride + block * vectors.block_stride,
             .row_stride = vectors.row_stride,
             .pixel_stride = vectors.pixel_stride,
-            .count = whole ? lanes : static_cast<int>(std::min<std::int64_t>(left, lanes))};
+            .count = whole ? lanes : channels,
+            .channels = channels};
   }
 };
 

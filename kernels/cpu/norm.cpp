@@ -15,11 +15,11 @@ namespace {
 
 template <class T>
 void normalise(const View& x_view, const View& y_view, const View& widths, Activation activation,
-               const AffineArrays& affines, int threads) {
+               const ChannelAffines& affines, int threads) {
   const Image<T> x(x_view), y(y_view);
   each_row(threads, x.vectors, [&](std::int64_t n, std::int64_t h, std::int64_t block) {
     const Plane<T> from = x.plane(n, block), to = y.plane(n, block);
-    const Affine affine = affines[block];
+    const ChannelAffine affine = affines[block];
     const auto width = valid_width(widths, n, x.vectors.width);
     if (activation == Activation::relu)
       for (std::int64_t w = 0; w < width; ++w) to.store(h, w, max(f32x16{}, affine(from.load(h, w))));
@@ -31,13 +31,13 @@ void normalise(const View& x_view, const View& y_view, const View& widths, Activ
 
 /// The gradient of z, 0 where ReLU stopped it.
 template <Activation kActivation>
-[[gnu::always_inline]] inline f32x16 before_activation(const Affine& z, f32x16 x, f32x16 dy) {
+[[gnu::always_inline]] inline f32x16 before_activation(const ChannelAffine& z, f32x16 x, f32x16 dy) {
   if constexpr (kActivation == Activation::relu) return select(less_equal(z(x), f32x16{}), f32x16{}, dy);
   return dy;
 }
 
 struct UnfusedScratch : BackwardScratch {
-  AffineArrays forward;
+  ChannelAffines forward;
 
   UnfusedScratch(Workspace& workspace, const Shape& x)
       : BackwardScratch(workspace, x), forward(workspace, x[1]) {}
@@ -49,7 +49,7 @@ void backward(const BatchNormBackward& call, const UnfusedScratch& scratch, int 
   const Image<T> x(call.x), dy(call.dy), dx(call.dx);
   sum_gradients(x.vectors, scratch.sums, threads, [&](std::int64_t n, std::int64_t h, std::int64_t block) {
     const Plane<T> pixels = x.plane(n, block), from = dy.plane(n, block);
-    const Affine z = scratch.forward[block];
+    const ChannelAffine z = scratch.forward[block];
     const auto width = valid_width(call.widths, n, x.vectors.width);
     f32x16 g_sum{}, gx_sum{};
     for (std::int64_t w = 0; w < width; ++w) {
@@ -62,7 +62,7 @@ void backward(const BatchNormBackward& call, const UnfusedScratch& scratch, int 
   finish_sums(call, call.widths, scratch);
   each_row(threads, x.vectors, [&](std::int64_t n, std::int64_t h, std::int64_t block) {
     const Plane<T> pixels = x.plane(n, block), from = dy.plane(n, block), to = dx.plane(n, block);
-    const Affine z = scratch.forward[block], affine = scratch.affine[block];
+    const ChannelAffine z = scratch.forward[block], affine = scratch.affine[block];
     const f32x16 gain = load(scratch.gain + block * lanes);
     const auto width = valid_width(call.widths, n, x.vectors.width);
     for (std::int64_t w = 0; w < width; ++w) {
@@ -76,7 +76,7 @@ void backward(const BatchNormBackward& call, const UnfusedScratch& scratch, int 
 Plan<BatchNormForward> plan_forward(BatchNormForward& call, const Selection& selection) {
   make_readable(call.x);
   place_as(call.y, call.x);
-  make_vectors_plain(call.gamma, call.beta, call.mean, call.variance, call.widths);
+  make_row_major(call.gamma, call.beta, call.mean, call.variance, call.widths);
   return {.workspace_bytes = scratch_bytes<ForwardScratch>(call.x.shape),
           .run = [threads = selection.threads](const BatchNormForward& c, Bytes bytes, Stream) {
             Workspace workspace(bytes);
@@ -92,13 +92,13 @@ Plan<BatchNormForward> plan_forward(BatchNormForward& call, const Selection& sel
 Plan<BatchNormInference> plan_inference(BatchNormInference& call, const Selection& selection) {
   make_readable(call.x);
   place_as(call.y, call.x);
-  make_vectors_plain(call.gamma, call.beta, call.mean, call.variance, call.widths);
+  make_row_major(call.gamma, call.beta, call.mean, call.variance, call.widths);
   Workspace counted;
-  AffineArrays(counted, call.x.shape[1]);
+  ChannelAffines(counted, call.x.shape[1]);
   return {.workspace_bytes = counted.bytes(),
           .run = [threads = selection.threads](const BatchNormInference& c, Bytes bytes, Stream) {
             Workspace workspace(bytes);
-            const AffineArrays affine(workspace, c.x.shape[1]);
+            const ChannelAffines affine(workspace, c.x.shape[1]);
             normalise_by(c.gamma, c.beta, c.epsilon, c.mean, c.variance, affine);
             dispatch_storage(c.x.type, [&]<class T>() {
               normalise<T>(c.x, c.y, c.widths, c.activation, affine, threads);
@@ -110,7 +110,7 @@ Plan<BatchNormBackward> plan_backward(BatchNormBackward& call, const Selection& 
   make_readable(call.x);
   make_readable(call.dy);
   place_as(call.dx, call.dy);  // which dx may alias
-  make_vectors_plain(call.gamma, call.beta, call.mean, call.variance, call.dgamma, call.dbeta, call.widths);
+  make_row_major(call.gamma, call.beta, call.mean, call.variance, call.dgamma, call.dbeta, call.widths);
   return {.workspace_bytes = scratch_bytes<UnfusedScratch>(call.x.shape),
           .run = [threads = selection.threads](const BatchNormBackward& c, Bytes bytes, Stream) {
             Workspace workspace(bytes);
@@ -158,13 +158,13 @@ void fold(const FoldBatchNorm& call) {
 }
 
 Plan<RunningUpdate> plan_running(RunningUpdate& call, const Selection&) {
-  make_vectors_plain(call.running, call.value, call.widths, call.control);
+  make_row_major(call.running, call.value, call.widths, call.control);
   return {.run = [](const RunningUpdate& c, Bytes, Stream) { update_running(c); }};
 }
 
 Plan<FoldBatchNorm> plan_fold(FoldBatchNorm& call, const Selection&) {
-  make_vectors_plain(call.w, call.b, call.gamma, call.beta, call.mean, call.variance, call.folded_w,
-                     call.folded_b);
+  make_row_major(call.w, call.b, call.gamma, call.beta, call.mean, call.variance, call.folded_w,
+                 call.folded_b);
   return {.run = [](const FoldBatchNorm& c, Bytes, Stream) { fold(c); }};
 }
 

@@ -13,7 +13,7 @@ namespace scrawl::cpu {
 namespace {
 
 template <class T, class Index, int kR, int kS>
-void pool_normalised(const BatchNormPoolForward& call, const AffineArrays& affines, int threads) {
+void pool_normalised(const BatchNormPoolForward& call, const ChannelAffines& affines, int threads) {
   const WindowGrid grid(call.pool);
   const Image<T> x(call.x), y(call.y);
   std::optional<Image<Index>> argmax;
@@ -23,12 +23,12 @@ void pool_normalised(const BatchNormPoolForward& call, const AffineArrays& affin
     const auto width = valid_width(call.x_widths, n, x.vectors.width);
     const Plane<T> from = x.plane(n, block), to = y.plane(n, block);
     const Plane<Index> index = argmax ? argmax->plane(n, block) : Plane<Index>{};
-    const Affine z = affines[block];
+    const ChannelAffine z = affines[block];
     const auto pixel = [&](std::int64_t h, std::int64_t w) { return max(f32x16{}, z(from.load(h, w))); };
     max_row<kR, kS>(grid, p, windows, x.vectors.height, width, pixel,
                     [&](std::int64_t q, const Maximum& best) {
                       to.store(p, q, best.value);
-                      if (index.data) index.store(p, q, best.index);
+                      if (index.data) store_index(index, p, q, best.index);
                     });
     to.zero(p, windows, y.vectors.width);
     if (index.data) index.zero(p, windows, y.vectors.width);
@@ -74,7 +74,7 @@ struct Backward {
     finish_sums(call, call.x_widths, scratch);
     each_row(threads, x.vectors, [&](std::int64_t n, std::int64_t h, std::int64_t block) {
       const Plane<T> to = dx.plane(n, block);
-      const Affine affine = scratch.affine[block];
+      const ChannelAffine affine = scratch.affine[block];
       const f32x16 gain = load(scratch.gain + block * lanes);
       row(n, h, block,
           [&](std::int64_t w, f32x16 pixel, f32x16 g) { to.store(h, w, gain * (g + affine(pixel))); });
@@ -86,8 +86,8 @@ struct Backward {
 Plan<BatchNormPoolForward> plan_forward(BatchNormPoolForward& call, const Selection& selection) {
   make_readable(call.x);
   place_like(call.y, call.x);
-  if (call.argmax.present()) place_like(call.argmax, call.x);
-  make_vectors_plain(call.gamma, call.beta, call.mean, call.variance, call.x_widths, call.y_widths);
+  place_argmax(call.argmax, call.x);
+  make_row_major(call.gamma, call.beta, call.mean, call.variance, call.x_widths, call.y_widths);
   return {.workspace_bytes = scratch_bytes<ForwardScratch>(call.x.shape),
           .run = [threads = selection.threads](const BatchNormPoolForward& c, Bytes bytes, Stream) {
             Workspace workspace(bytes);
@@ -106,10 +106,9 @@ Plan<BatchNormPoolBackward> plan_backward(BatchNormPoolBackward& call, const Sel
   make_readable(call.x);
   make_readable(call.y);
   make_readable(call.dy);
-  make_readable(call.argmax);
+  accept_argmax(call.argmax);
   place_like(call.dx, call.x);
-  make_vectors_plain(call.gamma, call.mean, call.variance, call.dgamma, call.dbeta, call.x_widths,
-                     call.y_widths);
+  make_row_major(call.gamma, call.mean, call.variance, call.dgamma, call.dbeta, call.x_widths, call.y_widths);
   return {.workspace_bytes = scratch_bytes<BackwardScratch>(call.x.shape),
           .run = [threads = selection.threads](const BatchNormPoolBackward& c, Bytes bytes, Stream) {
             Workspace workspace(bytes);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "kernels/check.h"
+#include "kernels/cpu/dense.h"
 #include "kernels/cpu/images.h"
 #include "kernels/cpu/planners.h"
 #include "kernels/cpu/pooling.h"
@@ -27,7 +28,7 @@ void max_forward(const PoolForward& call, int threads) {
     max_row<kR, kS>(grid, p, windows, x.vectors.height, width, pixel,
                     [&](std::int64_t q, const Maximum& best) {
                       to.store(p, q, best.value);
-                      if (index.data) index.store(p, q, best.index);
+                      if (index.data) store_index(index, p, q, best.index);
                     });
     to.zero(p, windows, y.vectors.width);
     if (index.data) index.zero(p, windows, y.vectors.width);
@@ -99,16 +100,11 @@ void average_backward(const PoolBackward& call, int threads) {
   });
 }
 
-void make_widths_plain(View& x_widths, View& y_widths) {
-  for (View* widths : {&x_widths, &y_widths})
-    if (widths->present()) make_plain(*widths, Order::row_major);
-}
-
 Plan<PoolForward> plan_forward(PoolForward& call, const Selection& selection) {
   make_readable(call.x);
   place_like(call.y, call.x);
-  if (call.argmax.present()) place_like(call.argmax, call.x);
-  make_widths_plain(call.x_widths, call.y_widths);
+  place_argmax(call.argmax, call.x);
+  make_row_major(call.x_widths, call.y_widths);
   return {.run = [threads = selection.threads](const PoolForward& c, Bytes, Stream) {
     dispatch_storage(c.x.type, [&]<class T>() {
       if (c.params.kind == PoolKind::average) return average_forward<T>(c, threads);
@@ -120,9 +116,9 @@ Plan<PoolForward> plan_forward(PoolForward& call, const Selection& selection) {
 
 Plan<PoolBackward> plan_backward(PoolBackward& call, const Selection& selection) {
   make_readable(call.dy);
-  if (call.argmax.present()) make_readable(call.argmax);
+  accept_argmax(call.argmax);
   place_like(call.dx, call.dy);
-  make_widths_plain(call.x_widths, call.y_widths);
+  make_row_major(call.x_widths, call.y_widths);
   return {.run = [threads = selection.threads](const PoolBackward& c, Bytes, Stream) {
     dispatch_storage(c.dx.type, [&]<class T>() {
       if (c.params.kind == PoolKind::average) return average_backward<T>(c, threads);
@@ -143,8 +139,7 @@ void widths_through(const WindowWidths& call) {
 }
 
 Plan<WindowWidths> plan_widths(WindowWidths& call, const Selection&) {
-  make_plain(call.widths, Order::row_major);
-  make_plain(call.out, Order::row_major);
+  make_row_major(call.widths, call.out);
   return {.run = [](const WindowWidths& c, Bytes, Stream) { widths_through(c); }};
 }
 

@@ -6,7 +6,7 @@
 /// normalised on the way) and what becomes of the results is the caller's. A walk is compiled for the windows
 /// kR x kS that networks use, strides equal and without padding; kR = kS = 0 is any other window.
 
-#include "kernels/cpu/vector.h"
+#include "kernels/cpu/images.h"
 #include "kernels/pool.h"
 
 namespace scrawl::cpu {
@@ -59,6 +59,32 @@ void dispatch_argmax(const PoolParams& p, F&& f) {
   if (tiles && p.window_h == 2 && p.window_w == 1) return f.template operator()<std::uint8_t, 2, 1>();
   if (argmax_type(p) == DType::u8) return f.template operator()<std::uint8_t, 0, 0>();
   return f.template operator()<std::int32_t, 0, 0>();
+}
+
+/// Gives argmax a placement like x's, in which copies exist for its type.
+inline void place_argmax(View& argmax, const View& x) {
+  if (!argmax.present()) return;
+  if (argmax.type == DType::u8)
+    place_like(argmax, x);
+  else
+    make_plain(argmax, Order::channels_last);
+}
+
+/// Leaves alone what place_argmax gave.
+inline void accept_argmax(View& argmax) {
+  if (!argmax.present()) return;
+  if (argmax.type == DType::u8)
+    make_readable(argmax);
+  else
+    make_plain(argmax, Order::channels_last);
+}
+
+/// Writes the index of window (p, q), and zeros past the channels: a window cut by the border starts beyond
+/// 0.
+template <class Index>
+[[gnu::always_inline]] inline void store_index(const Plane<Index>& argmax, std::int64_t p, std::int64_t q,
+                                               i32x16 index) {
+  argmax.store(p, q, select(first_lanes(argmax.channels), index, i32x16{}));
 }
 
 /// Calls emit(q, Maximum) for windows q of row p in [0, windows). load(h, w) gives a pixel of an image of

@@ -94,6 +94,15 @@ SCRAWL_INLINE f32x16 max(f32x16 a, f32x16 b) {
 #endif
 }
 
+SCRAWL_INLINE f32x16 square_root(f32x16 x) {
+#ifdef __AVX512F__
+  return _mm512_maskz_sqrt_ps(all_lanes, x);
+#else
+  for (int i = 0; i < lanes; ++i) x[i] = __builtin_sqrtf(x[i]);
+  return x;
+#endif
+}
+
 SCRAWL_INLINE f32x16 abs(f32x16 x) { return (f32x16)((u32x16)x & 0x7fffffffu); }
 
 /// The magnitude of one with the sign bit of the other.
