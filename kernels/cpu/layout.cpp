@@ -40,7 +40,7 @@ bool is_strided(const dnnl::memory::desc& desc) {
 }
 
 /// Equal up to the strides of axes of extent 1, which no address depends on.
-bool equivalent(const Shape& shape, const Strides& a, const dnnl_dims_t& b) {
+bool equivalent(const Shape& shape, const Strides& a, const std::int64_t* b) {
   for (int i = 0; i < shape.rank; ++i)
     if (shape[i] > 1 && a[static_cast<std::size_t>(i)] != b[i]) return false;
   return true;
@@ -70,8 +70,6 @@ std::string tag_of(const dnnl_memory_desc_t& desc) {
 }
 
 }  // namespace
-
-bool has_type(DType type) { return type != DType::f64 && type != DType::i64; }
 
 dnnl::memory::data_type onednn_type(DType type) {
   using enum dnnl::memory::data_type;
@@ -153,6 +151,33 @@ void place_in_channel_blocks(View& view) {
   if (view.shape.rank != 4)
     throw ShapeError("channel blocks: expected N C H W, got {}", to_string(view.shape));
   place(view, {onednn_dims(view.shape), layout_type, dnnl::memory::format_tag::nChw16c});
+}
+
+std::int64_t offset_of(const View& view, std::span<const std::int64_t> position) {
+  std::int64_t offset = 0;
+  if (!view.layout) {
+    for (std::size_t i = 0; i < position.size(); ++i) offset += position[i] * view.strides[i];
+    return offset;
+  }
+  const auto& desc = view.layout->desc;
+  if (!is_blocked(desc) || static_cast<std::size_t>(desc.data.ndims) != position.size())
+    throw InternalError("layout: {} has no place for single elements", placement_of(view));
+  const auto& blocking = desc.data.format_desc.blocking;
+  std::array<std::int64_t, max_rank> outer{};
+  std::ranges::copy(position, outer.begin());
+  std::int64_t block = 1;
+  for (int i = blocking.inner_nblks - 1; i >= 0; --i) {  // the last block is innermost
+    auto& at = outer[static_cast<std::size_t>(blocking.inner_idxs[i])];
+    offset += at % blocking.inner_blks[i] * block;
+    at /= blocking.inner_blks[i];
+    block *= blocking.inner_blks[i];
+  }
+  for (std::size_t i = 0; i < position.size(); ++i) offset += outer[i] * blocking.strides[i];
+  return offset + desc.data.offset0;
+}
+
+bool equally_placed(const View& a, const View& b) {
+  return a.layout == b.layout && (a.layout || equivalent(a.shape, a.strides, b.strides.data()));
 }
 
 std::size_t bytes_of(const View& view) {

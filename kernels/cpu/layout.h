@@ -2,6 +2,7 @@
 /// How images lie in memory on the CPU, for kernels of our own: as vectors of 16 channels.
 
 #include <optional>
+#include <span>
 
 #include "kernels/view.h"
 
@@ -24,6 +25,13 @@ std::optional<ChannelVectors> channel_vectors(const View&);
 
 /// Asks for the image's placement as nChw16c (the channels padded with zeros to a multiple of 16).
 void place_in_channel_blocks(View&);
+
+/// Where an element lies, in elements from the start. Throws InternalError for a placement without such a
+/// place (transformed weights).
+std::int64_t offset_of(const View&, std::span<const std::int64_t> position);
+
+/// Whether two views of one shape lie alike: the strides of axes of extent 1 do not matter.
+bool equally_placed(const View&, const View&);
 
 /// Memory of a view's placement, padding included.
 std::size_t bytes_of(const View&);

@@ -13,6 +13,11 @@ const dnnl::engine& engine() {
   return engine;
 }
 
+bool computes_in(DType type) {
+  static const bool has_amx = dnnl::get_effective_cpu_isa() == dnnl::cpu_isa::avx512_core_amx;
+  return type == DType::f32 || (type == DType::bf16 && has_amx);
+}
+
 ThreadScope::ThreadScope([[maybe_unused]] int threads) : before_(1) {
 #ifdef _OPENMP
   before_ = omp_get_max_threads();

@@ -3,6 +3,7 @@
 /// the caller owns. The only place that knows how a Layout looks.
 
 #include <initializer_list>
+#include <memory>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <optional>
 #include <string_view>
@@ -24,8 +25,9 @@ namespace scrawl::cpu {
 
 const dnnl::engine& engine();
 
-/// Whether oneDNN has a type at all (it has no f64 and no i64).
-bool has_type(DType);
+/// Whether products of this type are faster than products of widened values: f32, and bf16 with AMX. Without
+/// AMX vdpbf16ps issues every other cycle (Sapphire and Emerald Rapids), at half the products of f32 FMAs.
+bool computes_in(DType);
 
 /// Throws InternalError for a type that oneDNN does not have.
 dnnl::memory::data_type onednn_type(DType);
@@ -66,7 +68,6 @@ class Primitive {
     dnnl::memory::desc desc;
   };
 
-  /// The primitive must have been described under the same number of threads and with attributes().
   Primitive(dnnl::primitive, const dnnl::memory::desc& scratchpad, std::vector<Operand>, int threads);
 
   std::size_t workspace_bytes() const { return workspace_bytes_; }
@@ -81,6 +82,17 @@ class Primitive {
   std::size_t workspace_bytes_;
   int threads_;
 };
+
+/// The primitive of a description that was made under as many threads, with attributes(). oneDNN's cache
+/// tells primitives apart by the number of threads at this moment: under another one it returns a primitive
+/// that needs more scratchpad than the description says.
+template <class Kind, class Description>
+std::shared_ptr<Primitive> make_primitive(const Description& description,
+                                          std::vector<Primitive::Operand> operands, int threads) {
+  const ThreadScope scope(threads);
+  return std::make_shared<Primitive>(Kind(description), description.scratchpad_desc(), std::move(operands),
+                                     threads);
+}
 
 /// Calls `describe`, which makes a primitive descriptor, under `threads` threads. Throws Refused for what
 /// oneDNN does not implement, and MemoryError or InternalError for its other failures.
