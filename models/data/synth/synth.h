@@ -31,7 +31,7 @@ inline constexpr std::array all_synth_splits{SynthSplit::train, SynthSplit::val,
 
 std::string_view name_of(SynthSplit);  ///< "train", "val", "test", "test-fonts"
 
-/// How much the hand and the paper vary: 0 not at all, 1 as on everyday scans, 2 as much as can be read.
+/// How much the hand and the paper vary: 0 not at all, 1 as on everyday scans, 2 harder than most scans; at most 3.
 struct Style {
   float shape = 1;
   float paper = 1;
@@ -40,7 +40,7 @@ struct Style {
 /// The defaults make the set of the quickstart.
 struct SynthOptions {
   std::uint64_t seed = 0;
-  std::int64_t count = 20'000;
+  std::int64_t count = 60'000;
   ImageSize size{.width = 128, .height = 32};
   TextOptions text;
   Style style;
