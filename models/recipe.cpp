@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <map>
 
+#include "models/config.h"
+
 namespace scrawl {
 namespace fs = std::filesystem;
 namespace {

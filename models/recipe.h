@@ -6,12 +6,13 @@
 #include <variant>
 #include <vector>
 
+#include "kernels/conv2d.h"
+#include "kernels/optimizer.h"
+#include "kernels/pool.h"
 #include "models/alphabet.h"
-#include "models/config.h"
 #include "models/data/augment.h"
 #include "models/data/dataset.h"
 #include "models/data/prepare.h"
-#include "runtime/ops/list.h"
 #include "runtime/train/schedule.h"
 
 namespace scrawl {

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "models/config.h"
 #include "models/evaluation.h"
 #include "models/predictor.h"
 #include "runtime/io/progress.h"

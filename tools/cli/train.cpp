@@ -26,7 +26,7 @@ std::vector<std::string> assignments(const TrainFlags& f) {
   if (f.epochs > 0) all.push_back(fmt::format("training.epochs={}", f.epochs));
   if (f.batch > 0) all.push_back(fmt::format("training.batch={}", f.batch));
   if (f.seed >= 0) all.push_back(fmt::format("training.seed={}", f.seed));
-  if (f.minutes > 0) all.push_back(fmt::format("training.minutes={:?}", f.minutes));
+  if (f.minutes > 0) all.push_back(fmt::format("training.minutes={}", f.minutes));
   return all;
 }
 
