@@ -12,7 +12,6 @@
 #include <memory>
 #include <optional>
 #include <ranges>
-#include <regex>
 #include <sstream>
 
 #include "kernels/error.h"
@@ -66,12 +65,26 @@ struct IdxName {
   bool images;
 };
 
+/// Takes the first of `endings` that `text` has off its end.
+std::optional<std::string_view> take_ending(std::string_view& text,
+                                            std::initializer_list<std::string_view> endings) {
+  for (const std::string_view ending : endings)
+    if (text.ends_with(ending)) {
+      text.remove_suffix(ending.size());
+      return ending;
+    }
+  return std::nullopt;
+}
+
 std::optional<IdxName> parse_name(const fs::path& path) {
-  static const std::regex pattern(R"((?:(.*)-)?(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte(\.gz)?)");
-  std::smatch match;
   const std::string name = path.filename().string();
-  if (!std::regex_match(name, match, pattern)) return std::nullopt;
-  return IdxName{match[1], match[2] == "train" ? Split::train : Split::test, match[3] == "images"};
+  std::string_view rest = name;
+  take_ending(rest, {".gz"});
+  if (!take_ending(rest, {"-idx3-ubyte", ".idx3-ubyte", "-idx1-ubyte", ".idx1-ubyte"})) return std::nullopt;
+  const auto content = take_ending(rest, {"-images", "-labels"});
+  const auto part = take_ending(rest, {"train", "t10k", "test"});
+  if (!content || !part || (!rest.empty() && !take_ending(rest, {"-"}))) return std::nullopt;
+  return IdxName{std::string(rest), part == "train" ? Split::train : Split::test, content == "-images"};
 }
 
 /// Prefix -> files. Where a file is there plain and as .gz, the plain one is used.
