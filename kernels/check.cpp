@@ -452,6 +452,7 @@ void check(const GradientNorm& call, Widest widest) {
   const Operands operands("gradient_norm", widest, "control", call.control, Main::companion);
   operands.companion("control", call.control, {Control::count});
   operands.require(call.clip >= 0, "clip: expected at least 0, got {}", call.clip);
+  if (call.loss.present()) operands.companion("loss", call.loss, {1});
   for (std::size_t i = 0; i < call.g.size(); ++i)
     operands.companion(fmt::format("g {}", i), call.g[i], call.g[i].shape);
 }

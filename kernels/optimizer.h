@@ -27,7 +27,7 @@ struct Control {
 struct GradientNorm {
   float clip = 0;  ///< largest global norm; 0 leaves gradients alone
   std::vector<View> g;
-  View loss;  ///< (1) f32: the step's loss
+  View loss;  ///< (1) f32: the step's loss; absent: it is in the control block already
   View control;
 };
 

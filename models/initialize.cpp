@@ -7,18 +7,11 @@
 namespace scrawl {
 namespace {
 
-/// FNV-1a: draws depend on a parameter's name, so that adding a layer does not change the others.
-std::uint32_t hash_of(std::string_view name) {
-  std::uint32_t hash = 2166136261u;
-  for (const unsigned char c : name) hash = (hash ^ c) * 16777619u;
-  return hash;
-}
-
 /// Uniform draws in [-1, 1).
 class Draws {
  public:
   Draws(std::string_view name, std::uint64_t seed)
-      : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}, name_(hash_of(name)) {}
+      : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}, name_(draw_key(name)) {}
 
   float next() {
     if (at_ % 4 == 0) words_ = philox({static_cast<std::uint32_t>(at_ / 4), 0, name_, 0x696e6974u}, key_);

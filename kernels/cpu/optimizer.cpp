@@ -79,6 +79,7 @@ void measure(const GradientNorm& call, const std::vector<Chunk>& chunks, double*
   const double loss_scale = control[Control::loss_scale], norm = std::sqrt(sum) / loss_scale;
   const bool clips = call.clip > 0 && norm > call.clip;
   control[Control::gradient_norm] = static_cast<float>(norm);
+  if (call.loss.present()) control[Control::loss] = *call.loss.as<const float>();
   control[Control::skip] =
       std::isfinite(control[Control::gradient_norm]) && std::isfinite(control[Control::loss]) ? 0 : 1;
   control[Control::gradient_scale] = static_cast<float>((clips ? call.clip / norm : 1) / loss_scale);
@@ -162,6 +163,7 @@ void end_step(const StepEnd& call) {
 
 Plan<GradientNorm> plan_norm(GradientNorm& call, const Selection& selection) {
   for (auto& g : call.g) make_dense(g);
+  if (call.loss.present()) make_row_major(call.loss);
   make_row_major(call.control);
   const auto chunks = cut(call.g);
   Workspace counted;

@@ -21,6 +21,7 @@ void run(const GradientNorm& call) {
   }
   const double loss_scale = control(Control::loss_scale), norm = std::sqrt(sum) / loss_scale;
   control(Control::gradient_norm) = norm;
+  if (call.loss.present()) control(Control::loss) = Tensor(call.loss)(0);
   control(Control::skip) = std::isfinite(norm) && std::isfinite(control(Control::loss)) ? 0 : 1;
   const bool clips = call.clip > 0 && norm > call.clip;
   control(Control::gradient_scale) = (clips ? call.clip / norm : 1) / loss_scale;

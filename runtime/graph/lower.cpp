@@ -64,12 +64,12 @@ class Lowering final : public Emit {
 
   TensorId control() override {
     if (control_ == no_tensor)
-      control_ = append({std::string(control_name), Role::state, matrix_spec(DType::f32, {Control::count})});
+      control_ = append({std::string(control_name), Role::state, matrix_spec(control_type(), {Control::count})});
     return control_;
   }
 
   std::uint32_t seed() const override { return options_.seed; }
-  std::uint32_t node_number() const override { return static_cast<std::uint32_t>(node_); }
+  std::uint32_t node_number() const override { return draw_key(node().name); }
 
   void push(Step step) override {
     step.node = node_;
@@ -84,6 +84,9 @@ class Lowering final : public Emit {
     lowered_.tensors.push_back(std::move(tensor));
     return static_cast<TensorId>(lowered_.tensors.size() - 1);
   }
+
+  /// f32, or f64 where the whole graph is in double precision.
+  DType control_type() const { return training() ? spec(options_.loss).type : DType::f32; }
 
   void count_uses() {
     for (const auto& n : graph_.nodes()) used_.insert(n.inputs.begin(), n.inputs.end());

@@ -24,6 +24,12 @@ double bytes_of(const Specs& inputs, const Specs& outputs) {
   return bytes;
 }
 
+std::uint32_t draw_key(std::string_view name) {
+  std::uint32_t hash = 2166136261u;
+  for (const unsigned char c : name) hash = (hash ^ c) * 16777619u;
+  return hash;
+}
+
 void expect(bool condition, std::string_view op, std::string_view input, std::string_view expected,
             const TensorSpec& got) {
   if (!condition)

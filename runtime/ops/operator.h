@@ -175,6 +175,10 @@ concept StatefulOperator = Operator<Op> && requires(const Op op, Emit& emit) { o
 /// Bytes of all present tensors: the least traffic of an operator that reads and writes each once.
 double bytes_of(const Specs& inputs, const Specs& outputs);
 
+/// What keys the random draws of a node or parameter: its name, for its place changes when others come, go or
+/// are taken apart. FNV-1a.
+std::uint32_t draw_key(std::string_view name);
+
 /// Throws ShapeError("OP: INPUT: expected WHAT, got SHAPE") unless the condition holds.
 void expect(bool condition, std::string_view op, std::string_view input, std::string_view expected,
             const TensorSpec& got);

@@ -64,9 +64,9 @@ std::vector<double> as_doubles(const View& view) {
 enum class Fusion { fused, apart };
 
 /// A training run of one network on one backend, with inputs and weights that are the same for all.
-class Run {
+class TrainingRun {
  public:
-  Run(const std::string& toml, const Backend& backend, DType type, Fusion fusion = Fusion::fused,
+  TrainingRun(const std::string& toml, const Backend& backend, DType type, Fusion fusion = Fusion::fused,
       KernelSet kernels = KernelSet::automatic)
       : recipe_(parse_recipe(toml, "test")), device_(testing::host_device(backend, kernels)), storage_(*device_), arena_(*device_) {
     const auto network = build_network(recipe_, classes, {batch, 0, longest}, NetworkUse::training, type);
@@ -77,7 +77,7 @@ class Run {
         plan_program(lower(graph, {.loss = graph.outputs().at("loss"), .optimizer = sgd, .seed = 5, .keep_gradients = true}), backend,
                      device_->selection()));
     initialize(storage_, network, 3);
-    storage_.at("control").as<float>()[Control::loss_scale] = 1;
+    set_control(Control::loss_scale, 1);
     set_learning_rate(0.05f);
     fill(network.frames);
   }
@@ -95,9 +95,15 @@ class Run {
   }
 
   double& weight(const std::string& name, std::size_t i) { return storage_.at(name).as<double>()[i]; }
-  void set_learning_rate(float rate) { storage_.at("control").as<float>()[Control::learning_rate] = rate; }
+  void set_learning_rate(float rate) { set_control(Control::learning_rate, rate); }
 
  private:
+  void set_control(Control::Slot slot, float value) {
+    const auto control = storage_.at("control");
+    if (control.type == DType::f64) control.as<double>()[slot] = value;
+    else control.as<float>()[slot] = value;
+  }
+
   void fill(std::int64_t frames) {
     std::mt19937 random(11);
     const auto pixels = program_->input("pixels");
@@ -131,7 +137,7 @@ double relative_distance(const std::vector<double>& a, const std::vector<double>
   return std::sqrt(difference / std::max(size, 1e-30));
 }
 
-void expect_same_gradients(const Run& got, const Run& expected, double tolerance) {
+void expect_same_gradients(const TrainingRun& got, const TrainingRun& expected, double tolerance) {
   const auto reference = expected.gradients();
   const auto gradients = got.gradients();
   ASSERT_EQ(gradients.size(), reference.size());
@@ -150,21 +156,21 @@ INSTANTIATE_TEST_SUITE_P(tiny, networks, ::testing::Values(&tiny_crnn, &tiny_cnn
 
 // f32 sums of a few hundred products through some ten layers: relative error about 10 * sqrt(K) * 2^-24.
 TEST_P(networks, first_gradients_in_f32_match_the_double_reference) {
-  Run reference(*GetParam(), reference::backend(), DType::f64), cpu(*GetParam(), cpu::backend(), DType::f32);
+  TrainingRun reference(*GetParam(), reference::backend(), DType::f64), cpu(*GetParam(), cpu::backend(), DType::f32);
   EXPECT_NEAR(cpu.step(), reference.step(), 1e-5);
   expect_same_gradients(cpu, reference, 2e-4);
 }
 
 // bf16 keeps 8 bits: 2^-8 a rounding, a dozen roundings in a row, and ReLUs that flip near zero.
 TEST_P(networks, first_gradients_in_bf16_are_near_the_double_reference) {
-  Run reference(*GetParam(), reference::backend(), DType::f64), cpu(*GetParam(), cpu::backend(), DType::bf16);
+  TrainingRun reference(*GetParam(), reference::backend(), DType::f64), cpu(*GetParam(), cpu::backend(), DType::bf16);
   const double expected = reference.step();
   EXPECT_NEAR(cpu.step(), expected, 0.02 * std::abs(expected));
   expect_same_gradients(cpu, reference, 0.15);
 }
 
 TEST_P(networks, ten_sgd_steps_in_f32_follow_the_double_reference) {
-  Run reference(*GetParam(), reference::backend(), DType::f64), cpu(*GetParam(), cpu::backend(), DType::f32);
+  TrainingRun reference(*GetParam(), reference::backend(), DType::f64), cpu(*GetParam(), cpu::backend(), DType::f32);
   for (int step = 0; step < 10; ++step) {
     const double expected = reference.step();
     EXPECT_NEAR(cpu.step(), expected, 1e-4 * std::max(1.0, std::abs(expected))) << "step " << step;
@@ -172,24 +178,24 @@ TEST_P(networks, ten_sgd_steps_in_f32_follow_the_double_reference) {
 }
 
 TEST_P(networks, fused_operators_equal_their_decomposition) {
-  Run fused(*GetParam(), reference::backend(), DType::f64), apart(*GetParam(), reference::backend(), DType::f64, Fusion::apart);
+  TrainingRun fused(*GetParam(), reference::backend(), DType::f64), apart(*GetParam(), reference::backend(), DType::f64, Fusion::apart);
   EXPECT_NEAR(fused.step(), apart.step(), 1e-12);
   expect_same_gradients(fused, apart, 1e-10);
-  Run cpu_fused(*GetParam(), cpu::backend(), DType::f32), cpu_apart(*GetParam(), cpu::backend(), DType::f32, Fusion::apart);
+  TrainingRun cpu_fused(*GetParam(), cpu::backend(), DType::f32), cpu_apart(*GetParam(), cpu::backend(), DType::f32, Fusion::apart);
   EXPECT_NEAR(cpu_fused.step(), cpu_apart.step(), 1e-5);
   expect_same_gradients(cpu_fused, cpu_apart, 2e-4);
 }
 
 TEST_P(networks, two_runs_give_the_same_bits) {
   for (const auto type : {DType::f32, DType::bf16}) {
-    Run a(*GetParam(), cpu::backend(), type), b(*GetParam(), cpu::backend(), type);
+    TrainingRun a(*GetParam(), cpu::backend(), type), b(*GetParam(), cpu::backend(), type);
     for (int step = 0; step < 3; ++step) EXPECT_EQ(a.step(), b.step());
     for (const auto& [name, values] : a.gradients()) EXPECT_EQ(values, b.gradients().at(name)) << name;
   }
 }
 
 TEST_P(networks, gradients_in_double_match_central_differences) {
-  Run run(*GetParam(), reference::backend(), DType::f64);
+  TrainingRun run(*GetParam(), reference::backend(), DType::f64);
   run.set_learning_rate(0);
   run.step();
   const double h = 1e-5;
