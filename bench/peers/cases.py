@@ -18,7 +18,7 @@ from typing import Callable
 import torch
 import torch.nn.functional as F
 
-from networks import NETWORKS, forward_flops
+from networks import NETWORKS, forward_flops, make_network
 
 TYPES = {"f32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 FLAGS = ("compile", "channels_last", "graph", "cold")
@@ -136,10 +136,14 @@ def compiled(model, **options):
     return torch.compile(model, dynamic=False, **options)
 
 
+CLASSES = {"mnist": 10, "emnist": 47, "cnn62": 62}  # of the networks that read no text
+
+
 def make_model(p):
-    shape, classes, construct = NETWORKS[p["network"]]
-    model = construct(p.get("classes", classes)).to(p.device)
-    x = torch.randn(p["batch"], *shape, device=p.device)
+    if p["network"] not in NETWORKS:
+        raise ValueError(f"network {p['network']}: expected one of {NETWORKS}")
+    model = make_network(p["network"], p.get("classes", CLASSES.get(p["network"], 30))).to(p.device)
+    x = torch.rand(p["batch"], *model.input_shape, device=p.device)
     if "channels_last" in p.flags:
         model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
     return model, x, forward_flops(model, x)

@@ -1,59 +1,98 @@
-"""The recipes' networks in PyTorch: the same layers, initialised as PyTorch does."""
+"""A recipe's network in PyTorch, built from the same TOML file, with the parameter names that scrawl writes."""
+
+import pathlib
+import tomllib
 
 import torch
 from torch import nn
 
-
-def convolution_stage(inputs, outputs, window, dropout):
-    """conv 3x3 same, batch norm, ReLU, pool, dropout."""
-    layers = [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU(), nn.MaxPool2d(window)]
-    return layers + ([nn.Dropout(dropout)] if dropout else [])
+RECIPES = pathlib.Path(__file__).resolve().parents[2] / "models" / "recipes"
+NETWORKS = sorted(path.stem for path in RECIPES.glob("*.toml"))
+ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
 
 
-class Crnn(nn.Module):
-    """Gray image -> logits (T, N, K), T = width / 4. Blank is class 0."""
+def pair(value):
+    return (value, value) if isinstance(value, int) else tuple(value)
 
-    def __init__(self, height, channels, features, hidden, layers, classes):
+
+class Columns(nn.Module):
+    """Image (N, C, H, W) -> sequence (W, N, C * H)."""
+
+    def forward(self, x):
+        return x.permute(3, 0, 1, 2).flatten(2)
+
+
+class Lstm(nn.LSTM):
+    def forward(self, x):
+        return super().forward(x)[0]
+
+
+class Network(nn.Module):
+    """Images (N, C, H, W) in 0..1, 1 being ink -> logits: (T, N, K) of a text recipe, (N, K) of a classifier."""
+
+    def __init__(self, recipe, classes):
         super().__init__()
-        a, b, c = channels
-        self.convolutions = nn.Sequential(*convolution_stage(1, a, 2, 0.0), *convolution_stage(a, b, 2, 0.3),
-                                          *convolution_stage(b, c, (2, 1), 0.3))
-        self.dense = nn.Linear(c * height // 8, features)
-        self.lstm = nn.LSTM(features, hidden, layers, bidirectional=True)
-        self.head = nn.Linear(2 * hidden, classes)
+        self.input_shape = tuple(recipe["input"].get(k, d) for k, d in (("channels", 1), ("height", 28), ("width", 28)))
+        self.reads_text = recipe["data"].get("labels", "class") == "text"
+        numbers = {}
+        shape = self.input_shape
+        for layer in recipe["network"]["layers"]:
+            kind = layer["type"]
+            numbers[kind] = numbers.get(kind, 0) + 1
+            name = layer.get("name") or ("output" if kind == "classes" else f"{kind}{numbers[kind]}")
+            module = self.make(kind, layer, shape, classes)
+            self.add_module(name, module)
+            shape = self.shape_after(module, shape)
 
-    def forward(self, x):  # (N, 1, H, W)
-        x = self.convolutions(x)  # (N, C, H / 8, W / 4)
-        x = x.permute(3, 0, 1, 2).flatten(2)  # (T, N, C * H / 8)
-        x = torch.relu(self.dense(x))  # (T, N, features)
-        x, _ = self.lstm(x)  # (T, N, 2 * hidden)
-        return self.head(x)  # (T, N, K)
+    def make(self, kind, layer, shape, classes):
+        if kind == "conv":
+            dilation = pair(layer.get("dilation", 1))
+            return nn.Conv2d(shape[0], layer["filters"], pair(layer.get("kernel", 3)), pair(layer.get("stride", 1)),
+                             layer.get("padding", "valid"), dilation, layer.get("groups", 1), layer.get("bias", True))
+        if kind == "batch_norm":
+            return nn.BatchNorm2d(shape[0], layer.get("epsilon", 1e-5), layer.get("momentum", 0.1))
+        if kind in ACTIVATIONS:
+            return ACTIVATIONS[kind]()
+        if kind in ("max_pool", "average_pool"):
+            window = pair(layer.get("window", 2))
+            arguments = window, pair(layer.get("stride", window)), pair(layer.get("padding", 0))
+            if kind == "max_pool":
+                return nn.MaxPool2d(*arguments)
+            return nn.AvgPool2d(*arguments, count_include_pad=False)
+        if kind == "dropout":
+            return nn.Dropout(layer.get("rate", 0.5))
+        if kind == "flatten":
+            return nn.Flatten()
+        if kind == "columns":
+            return Columns()
+        if kind in ("dense", "classes"):
+            return nn.Linear(shape[-1], layer.get("units", classes))
+        if kind == "lstm":
+            return Lstm(shape[-1], layer["units"], bidirectional=layer.get("bidirectional", True))
+        raise ValueError(f"layer type {kind}: not known")
+
+    @staticmethod
+    def shape_after(module, shape):
+        if isinstance(module, Lstm):
+            return (shape[0], module.hidden_size * (2 if module.bidirectional else 1))
+        if isinstance(module, Columns):
+            return (shape[2], shape[0] * shape[1])
+        if isinstance(module, nn.Linear):
+            return shape[:-1] + (module.out_features,)
+        with torch.no_grad():
+            return tuple(module.eval()(torch.zeros(1, *shape)).shape[1:])
+
+    def forward(self, x):
+        for module in self.children():
+            x = module(x)
+        return x
 
 
-def cnn62(classes):
-    def stage(inputs, outputs, side):
-        return [nn.Conv2d(inputs, outputs, side), nn.ReLU(), nn.MaxPool2d(2)]
-
-    widths = [256 * 6 * 6, 512, 1024, 512, 256]
-    hidden = [layer for i, o in zip(widths, widths[1:]) for layer in (nn.Linear(i, o), nn.ReLU())]
-    return nn.Sequential(*stage(3, 512, 5), *stage(512, 256, 3), *stage(256, 256, 3), nn.Flatten(), *hidden,
-                         nn.Linear(256, classes))
-
-
-def digit_cnn(channels, features, classes):
-    a, b = channels
-    return nn.Sequential(*convolution_stage(1, a, 2, 0.0), *convolution_stage(a, b, 2, 0.3), nn.Flatten(),
-                         nn.Linear(b * 7 * 7, features), nn.ReLU(), nn.Dropout(0.3), nn.Linear(features, classes))
-
-
-# name: (C, H, W of an image, classes, constructor)
-NETWORKS = {
-    "crnn": ((1, 64, 256), 30, lambda k: Crnn(64, (32, 64, 128), 64, 256, 2, k)),
-    "crnn-small": ((1, 32, 128), 30, lambda k: Crnn(32, (16, 32, 64), 64, 64, 1, k)),
-    "cnn62": ((3, 64, 64), 62, cnn62),
-    "mnist": ((1, 28, 28), 10, lambda k: digit_cnn((32, 64), 128, k)),
-    "emnist": ((1, 28, 28), 47, lambda k: digit_cnn((64, 128), 256, k)),
-}
+def make_network(name_or_recipe, classes):
+    recipe = name_or_recipe
+    if isinstance(recipe, str):
+        recipe = tomllib.loads((RECIPES / f"{recipe}.toml").read_text())
+    return Network(recipe, classes).train()
 
 
 def forward_flops(model, x):

@@ -1,0 +1,33 @@
+#pragma once
+/// A recipe's network with random weights and a random batch: a training step or an inference to be timed.
+
+#include <memory>
+#include <string>
+
+#include "models/network.h"
+#include "runtime/graph/program.h"
+
+namespace scrawl::bench {
+
+class Workload {
+ public:
+  Workload(const Recipe&, int classes, int batch, NetworkUse use, Device&);
+
+  void run() { program_->run(); }
+  /// Sum of the calls' own times in one run, in microseconds: what the step would take without the runtime.
+  double sum_of_calls_us();
+  double flops() const { return flops_; }
+  double bytes() const { return bytes_; }
+  std::size_t memory_bytes() const;  ///< arena and inputs
+  const Program& program() const { return *program_; }
+
+ private:
+  void fill_inputs(const Network&, const Recipe&, int classes, int batch, Device&);
+
+  Storage storage_;
+  Arena arena_;
+  std::unique_ptr<Program> program_;
+  double flops_ = 0, bytes_ = 0;
+};
+
+}  // namespace scrawl::bench
