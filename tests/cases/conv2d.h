@@ -19,7 +19,8 @@ struct Conv2dCase {
 inline constexpr Conv2dParams same3{.pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1};
 
 inline const std::vector<Conv2dCase> conv2d_cases{
-    // one pixel, one channel, one tap
+    // no image; one pixel, one channel, one tap
+    {0, 3, 5, 5, 4, 3, 3, same3},
     {1, 1, 1, 1, 1, 1, 1},
     {1, 1, 5, 7, 1, 3, 3, same3},
     // a1, a2, a3 of the CRNN and b1, b2 of CNN62, in small

@@ -36,6 +36,7 @@ inline std::vector<CtcCase> ctc_cases() {
        7,
        {{1, 2, 3}, {4, 4, 4}, {}, {5}, {6, 5, 6, 6, 1}},
        {12, 9, 5, 1, 11}},
+      {"no samples", 5, 4, {}},
       {"only empty labels", 4, 5, {{}, {}}, {4, 2}},
       {"too short for its repeats", 4, 5, {{1, 2}, {1, 1, 1}, {4, 3, 2, 1}, {1, 2, 3, 4}}, {4, 4, 3, 4}},
       {"exactly label and repeats", 7, 4, {{1, 1, 1, 1}, {2, 2, 3, 3, 1}, {1, 2, 3, 1, 2, 3, 1}}},

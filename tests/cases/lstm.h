@@ -18,6 +18,7 @@ struct LstmCase {
 };
 
 inline const std::vector<LstmCase> lstm_cases{
+    {4, 0, 3, 5, 2},
     {1, 1, 1, 1, 1},
     {5, 3, 4, 6, 1},
     {6, 2, 5, 7, 2, Optional::absent, States::given},

@@ -15,6 +15,7 @@ struct NormCase {
 };
 
 inline const std::vector<NormCase> norm_cases{
+    {0, 3, 4, 5},          // M = 0
     {1, 1, 1, 1},          // M = 1
     {2, 3, 1, 1},          // M = 2
     {1, 17, 1, 1},         //

@@ -16,6 +16,7 @@ struct PoolCase {
 
 /// Geometry alone: each is run for maxima and averages.
 inline const std::vector<PoolCase> pool_cases{
+    {0, 3, 4, 4},
     {1, 1, 2, 2},
     {3, 1, 5, 7},
     {2, 15, 6, 9},

@@ -39,7 +39,7 @@ void place_natively(const Backend& backend, const Selection& selection, View& vi
 /// Draws what is read and not given, and rounds everything.
 template <class Draw>
 Values fill(std::string_view case_name, const std::vector<Bound>& operands, Values given, Draw&& draw) {
-  for (const auto& [name, view, role] : operands) {
+  for (const auto& [name, view, role, in_place_of] : operands) {
     if (role == Role::output) continue;
     std::mt19937_64 random(hash(fmt::format("{}/{}", case_name, name)));
     auto found = given.find(name);
@@ -67,6 +67,7 @@ const std::vector<Setting>& settings() {
       {.selection = {.threads = 2}},
       {.selection = {.threads = 1}},
       {.selection = {.threads = 2}, .images = Images::native},
+      {.selection = {.threads = 2}, .memory = Memory::in_place},
       {.selection = {.kernels = KernelSet::native, .threads = 2}},
       {.selection = {.kernels = KernelSet::vendor, .threads = 2}},
   };
@@ -119,7 +120,7 @@ void expect_repeated(const Values& first, const Values& second, std::vector<std:
 void judge(const std::vector<Bound>& operands, const Values& expected, const Values& got,
            const Tolerances& tolerances, std::string_view where, Report& report) {
   static const Tolerance exact;
-  for (const auto& [name, view, role] : operands) {
+  for (const auto& [name, view, role, in_place_of] : operands) {
     if (role == Role::input || name == "reserve") continue;
     const auto tolerance = tolerances.find(name);
     const auto [ratio, problem] = compare(name, expected.at(name), got.at(name), view->type,

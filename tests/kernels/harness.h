@@ -12,6 +12,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/reference/backend.h"
@@ -37,6 +38,7 @@ enum class Images : std::uint8_t { as_given, channels_last, native };
 struct Setting {
   Selection selection;
   Images images = Images::channels_last;
+  Memory memory = Memory::apart;
 };
 
 std::string to_string(const Setting&);
@@ -79,7 +81,7 @@ Observed observe(const Backend& backend, const Setting& setting, Call call, cons
                  Runs runs = Runs::twice) {
   start(backend, setting, bound(call), inputs);
   const Plan<Call> plan = (backend.*operation<Call>.planner)(call, setting.selection);
-  Stage stage(backend, bound(call), plan.workspace_bytes);
+  Stage stage(backend, bound(call), plan.workspace_bytes, setting.memory);
   Observed observed{.variant = plan.variant};
   for (const auto poison : {std::byte{0x3c}, std::byte{0xff}}) {
     if (runs == Runs::once && poison == std::byte{0x3c}) continue;
@@ -123,6 +125,12 @@ ToleranceRule sum_of_products(Call linear, double terms, double floor = 0) {
 void judge(const std::vector<Bound>& operands, const Values& expected, const Values& got, const Tolerances&,
            std::string_view where, Report&);
 
+/// Whether some output may take the place of an input.
+template <class Call>
+bool may_run_in_place() {
+  return std::ranges::any_of(operation<Call>.operands, [](const auto& o) { return !o.in_place_of.empty(); });
+}
+
 /// Runs a case under every setting of a backend.
 template <class Call>
 Report agree(
@@ -135,6 +143,7 @@ Report agree(
   Report report;
   std::string usual_variant;
   for (const auto& setting : under) {
+    if (setting.memory == Memory::in_place && !may_run_in_place<Call>()) continue;
     Observed observed;
     try {
       observed = observe(backend, setting, call, inputs);

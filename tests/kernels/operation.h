@@ -17,6 +17,7 @@ struct Operand {
   Role role;
   View Call::*one = nullptr;
   std::vector<View> Call::*many = nullptr;
+  std::string_view in_place_of = {};  ///< the input whose memory an output may take
 };
 
 template <class Call>
@@ -30,15 +31,15 @@ struct Operation {
 template <class Call>
 const Operation<Call> operation;
 
-/// Calls f(name, view, role) for every operand that is present; members of lists are "w.0", "w.1", ...
+/// Calls f(name, view, operand) for every operand that is present; members of lists are "w.0", "w.1", ...
 template <class Call, class F>
 void each_operand(Call& call, F&& f) {
   for (const auto& operand : operation<Call>.operands) {
     if (operand.one && (call.*operand.one).present())
-      f(std::string(operand.name), call.*operand.one, operand.role);
+      f(std::string(operand.name), call.*operand.one, operand);
     if (operand.many)
       for (std::size_t i = 0; i < (call.*operand.many).size(); ++i)
-        f(fmt::format("{}.{}", operand.name, i), (call.*operand.many)[i], operand.role);
+        f(fmt::format("{}.{}", operand.name, i), (call.*operand.many)[i], operand);
   }
 }
 
@@ -46,7 +47,7 @@ template <>
 inline const Operation<ActivationForward> operation<ActivationForward>{
     "activation_forward",
     &Backend::activation_forward,
-    {{"x", Role::input, &ActivationForward::x}, {"y", Role::output, &ActivationForward::y}}};
+    {{"x", Role::input, &ActivationForward::x}, {"y", Role::output, &ActivationForward::y, nullptr, "x"}}};
 
 template <>
 inline const Operation<ActivationBackward> operation<ActivationBackward>{
@@ -54,7 +55,7 @@ inline const Operation<ActivationBackward> operation<ActivationBackward>{
     &Backend::activation_backward,
     {{"y", Role::input, &ActivationBackward::y},
      {"dy", Role::input, &ActivationBackward::dy},
-     {"dx", Role::output, &ActivationBackward::dx}}};
+     {"dx", Role::output, &ActivationBackward::dx, nullptr, "dy"}}};
 
 template <>
 inline const Operation<Conv2dForward> operation<Conv2dForward>{
@@ -162,7 +163,7 @@ inline const Operation<BatchNormInference> operation<BatchNormInference>{
      {"mean", Role::input, &BatchNormInference::mean},
      {"variance", Role::input, &BatchNormInference::variance},
      {"widths", Role::input, &BatchNormInference::widths},
-     {"y", Role::output, &BatchNormInference::y}}};
+     {"y", Role::output, &BatchNormInference::y, nullptr, "x"}}};
 
 template <>
 inline const Operation<BatchNormBackward> operation<BatchNormBackward>{
@@ -175,7 +176,7 @@ inline const Operation<BatchNormBackward> operation<BatchNormBackward>{
      {"mean", Role::input, &BatchNormBackward::mean},
      {"variance", Role::input, &BatchNormBackward::variance},
      {"widths", Role::input, &BatchNormBackward::widths},
-     {"dx", Role::output, &BatchNormBackward::dx},
+     {"dx", Role::output, &BatchNormBackward::dx, nullptr, "dy"},
      {"dgamma", Role::output, &BatchNormBackward::dgamma},
      {"dbeta", Role::output, &BatchNormBackward::dbeta}}};
 
@@ -275,7 +276,7 @@ template <>
 inline const Operation<SoftmaxForward> operation<SoftmaxForward>{
     "softmax_forward",
     &Backend::softmax_forward,
-    {{"x", Role::input, &SoftmaxForward::x}, {"y", Role::output, &SoftmaxForward::y}}};
+    {{"x", Role::input, &SoftmaxForward::x}, {"y", Role::output, &SoftmaxForward::y, nullptr, "x"}}};
 
 template <>
 inline const Operation<SoftmaxBackward> operation<SoftmaxBackward>{
@@ -283,7 +284,7 @@ inline const Operation<SoftmaxBackward> operation<SoftmaxBackward>{
     &Backend::softmax_backward,
     {{"y", Role::input, &SoftmaxBackward::y},
      {"dy", Role::input, &SoftmaxBackward::dy},
-     {"dx", Role::output, &SoftmaxBackward::dx}}};
+     {"dx", Role::output, &SoftmaxBackward::dx, nullptr, "dy"}}};
 
 template <>
 inline const Operation<CrossEntropy> operation<CrossEntropy>{
@@ -334,7 +335,7 @@ template <>
 inline const Operation<Add> operation<Add>{
     "add",
     &Backend::add,
-    {{"a", Role::input, &Add::a}, {"b", Role::input, &Add::b}, {"y", Role::output, &Add::y}}};
+    {{"a", Role::input, &Add::a}, {"b", Role::input, &Add::b}, {"y", Role::output, &Add::y, nullptr, "a"}}};
 
 template <>
 inline const Operation<Dropout> operation<Dropout>{"dropout",
@@ -369,7 +370,9 @@ template <>
 inline const Operation<GradientNorm> operation<GradientNorm>{
     "gradient_norm",
     &Backend::gradient_norm,
-    {{"g", Role::input, nullptr, &GradientNorm::g}, {"control", Role::update, &GradientNorm::control}}};
+    {{"g", Role::input, nullptr, &GradientNorm::g},
+     {"loss", Role::input, &GradientNorm::loss},
+     {"control", Role::update, &GradientNorm::control}}};
 
 template <>
 inline const Operation<OptimizerStep> operation<OptimizerStep>{

@@ -5,7 +5,7 @@
 namespace scrawl::test {
 namespace {
 
-constexpr std::size_t guard = 256, alignment = 64;
+constexpr std::size_t guard = 4096, alignment = 64;
 constexpr std::byte pattern{0xA5};
 
 /// Row-major memory for a view's elements.
@@ -62,48 +62,63 @@ bool GuardedBuffer::guards_intact() const {
          std::all_of(payload + static_cast<std::ptrdiff_t>(size_), memory_.end(), is_pattern);
 }
 
-Stage::Stage(const Backend& backend, std::vector<Bound> operands, std::size_t workspace_bytes)
+Stage::Stage(const Backend& backend, std::vector<Bound> operands, std::size_t workspace_bytes, Memory memory)
     : backend_(backend), workspace_(workspace_bytes) {
-  for (auto& operand : operands) {
-    held_.push_back({std::move(operand), GuardedBuffer(backend.bytes(*operand.view)), {}});
-    held_.back().operand.view->data = held_.back().buffer.bytes().data();
+  for (auto& operand : operands)
+    held_.push_back({.operand = std::move(operand), .buffer = GuardedBuffer(backend.bytes(*operand.view))});
+  for (auto& held : held_) held.memory = held.buffer.bytes();
+  if (memory == Memory::in_place)
+    for (auto& held : held_) take_place(held);
+  for (auto& held : held_) held.operand.view->data = held.memory.data();
+}
+
+void Stage::take_place(Held& output) {
+  for (auto& input : held_) {
+    const bool fits = input.operand.name == output.operand.in_place_of &&
+                      input.operand.view->type == output.operand.view->type &&
+                      same_placement(*input.operand.view, *output.operand.view);
+    if (!fits) continue;
+    output.memory = input.memory;
+    input.is_overwritten = true;
   }
 }
 
 void Stage::set(const Values& inputs, std::byte poison) {
   workspace_.fill(poison);
-  for (auto& [operand, buffer, before] : held_) {
-    buffer.fill(poison);
-    if (operand.role == Role::output) continue;
-    const auto value = inputs.find(operand.name);
-    if (value == inputs.end()) throw InternalError("harness: no values for {}", operand.name);
-    place(value->second, *operand.view);
-    if (operand.role == Role::input) before.assign(buffer.bytes().begin(), buffer.bytes().end());
+  for (auto& held : held_) held.buffer.fill(poison);
+  for (auto& held : held_) {
+    if (held.operand.role == Role::output) continue;
+    const auto value = inputs.find(held.operand.name);
+    if (value == inputs.end()) throw InternalError("harness: no values for {}", held.operand.name);
+    place(value->second, *held.operand.view);
+    held.before.assign(held.memory.begin(), held.memory.end());
   }
 }
 
 Values Stage::outputs() {
   Values values;
-  for (auto& [operand, buffer, before] : held_)
-    if (operand.role != Role::input) values[operand.name] = read(*operand.view);
+  for (auto& held : held_)
+    if (held.operand.role != Role::input) values[held.operand.name] = read(*held.operand.view);
   return values;
 }
 
 std::vector<std::string> Stage::trespasses() {
   std::vector<std::string> found;
   if (!workspace_.guards_intact()) found.push_back("writes outside of its workspace");
-  for (auto& [operand, buffer, before] : held_) {
-    if (!buffer.guards_intact()) found.push_back("writes outside of " + operand.name);
-    if (operand.role == Role::input) {
-      if (!std::ranges::equal(before, buffer.bytes())) found.push_back("writes to its input " + operand.name);
-    } else if (operand.view->layout) {
+  for (auto& held : held_) {
+    const auto& [name, view, role, in_place_of] = held.operand;
+    if (!held.buffer.guards_intact()) found.push_back("writes outside of " + name);
+    if (role == Role::input) {
+      if (!held.is_overwritten && !std::ranges::equal(held.before, held.memory))
+        found.push_back("writes to its input " + name);
+    } else if (view->layout) {
       // What copy makes of the same values has every byte in place, the padding's too.
-      GuardedBuffer expected(buffer.bytes().size());
-      View again = *operand.view;
+      GuardedBuffer expected(held.memory.size());
+      View again = *view;
       again.data = expected.bytes().data();
-      place(read(*operand.view), again);
-      if (!std::ranges::equal(expected.bytes(), buffer.bytes()))
-        found.push_back("does not write the padding of " + operand.name);
+      place(read(*view), again);
+      if (!std::ranges::equal(expected.bytes(), held.memory))
+        found.push_back("does not write the padding of " + name);
     }
   }
   return found;

@@ -20,13 +20,14 @@ struct Bound {
   std::string name;
   View* view;
   Role role;
+  std::string in_place_of = {};  ///< the operand whose memory it takes, where both are placed alike
 };
 
 template <class Call>
 std::vector<Bound> bound(Call& call) {
   std::vector<Bound> operands;
-  each_operand(call, [&](const std::string& name, View& view, Role role) {
-    operands.push_back({name, &view, role});
+  each_operand(call, [&](const std::string& name, View& view, const Operand<Call>& operand) {
+    operands.push_back({name, &view, operand.role, std::string(operand.in_place_of)});
   });
   return operands;
 }
@@ -47,10 +48,13 @@ class GuardedBuffer {
   std::vector<std::byte> memory_;
 };
 
+enum class Memory : std::uint8_t { apart, in_place };
+
 class Stage {
  public:
-  /// Gives every operand, placed as it is, memory of its own.
-  Stage(const Backend&, std::vector<Bound> operands, std::size_t workspace_bytes);
+  /// Gives every operand, placed as it is, memory of its own, or that of the input that it may take the place
+  /// of.
+  Stage(const Backend&, std::vector<Bound> operands, std::size_t workspace_bytes, Memory);
 
   /// Writes what is read, and poison over everything else.
   void set(const Values& inputs, std::byte poison);
@@ -66,9 +70,12 @@ class Stage {
   struct Held {
     Bound operand;
     GuardedBuffer buffer;
+    Bytes memory;  ///< the buffer's, or that of the input whose place the operand takes
+    bool is_overwritten = false;
     std::vector<std::byte> before;  ///< an input's bytes as they were set
   };
 
+  void take_place(Held& output);
   void place(const Tensor&, const View&);
   Tensor read(const View&);
 
