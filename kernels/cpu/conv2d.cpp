@@ -11,16 +11,19 @@ namespace scrawl::cpu {
 namespace {
 
 constexpr Variant<Conv2dForward> forward_variants[] = {
+    {"winograd", Origin::native, conv2d_forward_winograd},
     {"onednn", Origin::vendor, conv2d_forward_onednn},
     {"loops", Origin::native, conv2d_forward_loops},
 };
 
 constexpr Variant<Conv2dBackwardData> backward_data_variants[] = {
+    {"winograd", Origin::native, conv2d_backward_data_winograd},
     {"onednn", Origin::vendor, conv2d_backward_data_onednn},
     {"loops", Origin::native, conv2d_backward_data_loops},
 };
 
 constexpr Variant<Conv2dBackwardWeight> backward_weight_variants[] = {
+    {"winograd", Origin::native, conv2d_backward_weight_winograd},
     {"onednn", Origin::vendor, conv2d_backward_weight_onednn},
     {"loops", Origin::native, conv2d_backward_weight_loops},
 };

@@ -6,6 +6,12 @@
 
 namespace scrawl::cpu {
 
+// conv2d_winograd.cpp: 3x3 windows, stride 1, at least 16 channels. Errors are a few times direct
+// convolution's.
+Plan<Conv2dForward> conv2d_forward_winograd(Conv2dForward&, const Selection&);
+Plan<Conv2dBackwardData> conv2d_backward_data_winograd(Conv2dBackwardData&, const Selection&);
+Plan<Conv2dBackwardWeight> conv2d_backward_weight_winograd(Conv2dBackwardWeight&, const Selection&);
+
 // conv2d_onednn.cpp: whatever oneDNN has fastest for a shape, in the placements that it asks for.
 Plan<Conv2dForward> conv2d_forward_onednn(Conv2dForward&, const Selection&);
 Plan<Conv2dBackwardData> conv2d_backward_data_onednn(Conv2dBackwardData&, const Selection&);
