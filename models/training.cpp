@@ -99,6 +99,7 @@ class Trainer {
 
   void open_directory() {
     const auto checkpoints = options_.out / "checkpoints";
+    if (options_.start == TrainingOptions::Start::fresh) make_directories(options_.out / "weights");
     const auto latest = latest_checkpoint(checkpoints);
     if (options_.start == TrainingOptions::Start::resume) {
       if (!latest) throw UsageError("{}: nothing to resume: expected a checkpoint in {}", options_.out.string(), checkpoints.string());
@@ -111,7 +112,6 @@ class Trainer {
     }
     if (latest || fs::exists(options_.out / "results.csv"))
       throw UsageError("{}: holds a run already; --resume continues it, --out names another folder", options_.out.string());
-    make_directories(options_.out / "weights");
     write_file_atomically(options_.out / "config.toml", recipe_.effective);
   }
 

@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "kernels/error.h"
@@ -35,6 +36,17 @@ const CLI::App& deepest(const CLI::App& app) {
   return used.empty() ? app : deepest(*used.front());
 }
 
+/// CLI11 says of a misspelt command only that one is missing.
+void check_command(const CLI::App& app, const std::string& word) {
+  if (word.empty() || word[0] == '-') return;
+  std::vector<std::string> commands;
+  for (const auto* const command : app.get_subcommands([](const CLI::App*) { return true; })) commands.push_back(command->get_name());
+  if (std::ranges::find(commands, word) != commands.end()) return;
+  const auto near = nearest_name(word, commands);
+  throw UsageError("{}: no such command; {}", word,
+                   near.empty() ? fmt::format("there are {}", fmt::join(commands, ", ")) : fmt::format("did you mean {}?", near));
+}
+
 /// CLI11's message, and for a misspelt option or command the nearest that there is.
 int explain(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() == 0) return app.exit(error);  // --help
@@ -59,6 +71,7 @@ int run(int argc, char** argv) {
   add_data(app, action);
   add_devices(app, action);
   try {
+    check_command(app, argc > 1 ? argv[1] : "");
     app.parse(argc, argv);
     return action();
   } catch (const CLI::ParseError& error) {

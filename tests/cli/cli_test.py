@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""The command line as a user meets it: results, exit codes, one clear message for each wrong input, and runs that
+survive signals. Usage: cli_test.py SCRAWL [unittest arguments]"""
+
+import gzip
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import zlib
+
+SCRAWL = None
+
+RECIPE = """
+name = "tiny"
+[input]
+height = 16
+width = 16
+ink = "light"
+[data]
+validation_fraction = 0.25
+augment = {{ shift = 0.05 }}
+[network]
+layers = [
+  {{ type = "conv", filters = 16, kernel = 3, padding = "same" }},
+  {{ type = "batch_norm" }},
+  {{ type = "relu" }},
+  {{ type = "max_pool" }},
+  {{ type = "flatten" }},
+  {{ type = "dropout", rate = 0.1 }},
+  {extra}
+  {{ type = "classes" }},
+]
+[training]
+epochs = 3
+batch = 8
+schedule = {{ kind = "cosine", learning_rate = {rate} }}
+"""
+
+
+def write_png(path, rows):
+    """Gray rows of bytes as a PNG."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", len(rows[0]), len(rows), 8, 0, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + bytes(row) for row in rows))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b""))
+
+
+def write_set(folder, count):
+    """Class folders of horizontal and vertical bars: two classes that any network can tell apart."""
+    draw = random.Random(1)
+    for label in ("h", "v"):
+        (folder / label).mkdir(parents=True)
+        for i in range(count):
+            at = draw.randrange(4, 12)
+            rows = [[255 if (y if label == "h" else x) in (at, at + 1) else draw.randrange(40) for x in range(16)]
+                    for y in range(16)]
+            write_png(folder / label / f"{i}.png", rows)
+
+
+def run(*arguments, **options):
+    return subprocess.run([SCRAWL, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options)
+
+
+class CommandLine(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="scrawl-cli-"))
+        cls.data = cls.folder / "bars"
+        write_set(cls.data, 60)
+        cls.recipe = cls.write_recipe("tiny.toml")
+        cls.run_folder = cls.folder / "run"
+        trained = run("train", cls.recipe, "--data", cls.data, "--out", cls.run_folder, "--json")
+        assert trained.returncode == 0, trained.stderr
+        cls.trained = json.loads(trained.stdout)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    @classmethod
+    def write_recipe(cls, name, rate="0.01", extra="", change=lambda text: text):
+        path = cls.folder / name
+        path.write_text(change(RECIPE.format(rate=rate, extra=extra)))
+        return path
+
+    def expect(self, result, code, *words):
+        self.assertEqual(result.returncode, code, result.stderr)
+        for word in words:
+            self.assertIn(word, result.stderr)
+        self.assertEqual(result.stdout, "")
+
+    # What commands give.
+
+    def test_training_leaves_a_run_directory(self):
+        for name in ("config.toml", "results.csv", "weights/best.safetensors", "weights/last.safetensors"):
+            self.assertTrue((self.run_folder / name).exists(), name)
+        self.assertTrue(list(self.run_folder.glob("events.out.tfevents.*")))
+        self.assertEqual(len((self.run_folder / "results.csv").read_text().splitlines()), 1 + 3)
+        self.assertEqual(self.trained["epochs"], 3)
+
+    def test_bars_are_told_apart(self):
+        result = run("eval", self.run_folder, "--data", self.data, "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        metrics = json.loads(result.stdout)
+        self.assertLessEqual({"dataset", "split", "samples", "skipped", "loss", "accuracy", "accuracy_ci95", "precision_macro",
+                              "recall_macro", "f1_macro", "seconds", "images_per_second"}, set(metrics))
+        self.assertGreaterEqual(metrics["accuracy"], 0.9)
+
+    def test_predictions_name_image_text_confidence_and_alternatives(self):
+        images = [self.data / "h" / "0.png", self.data / "v" / "0.png"]
+        result = run("predict", self.run_folder, *images, "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        readings = json.loads(result.stdout)
+        self.assertEqual([r["image"] for r in readings], list(map(str, images)))
+        self.assertEqual([r["text"] for r in readings], ["h", "v"])
+        self.assertEqual(readings[0]["alternatives"][0]["text"], "v")
+        self.assertAlmostEqual(readings[0]["confidence"] + readings[0]["alternatives"][0]["confidence"], 1, places=5)
+
+    def test_inspect_knows_recipes_models_checkpoints_and_data(self):
+        self.assertEqual(json.loads(run("inspect", "crnn", "--json").stdout)["recipe"], "crnn")
+        self.assertEqual(json.loads(run("inspect", self.run_folder, "--json").stdout)["model"]["alphabet"], ["h", "v"])
+        checkpoint = max((self.run_folder / "checkpoints").iterdir())
+        self.assertIn("conv1.weight", run("inspect", checkpoint).stdout)
+        self.assertEqual(json.loads(run("data", "inspect", self.data, "--json").stdout)["samples"], 120)
+
+    def test_devices_are_listed(self):
+        devices = json.loads(run("devices", "--json").stdout)
+        self.assertEqual(devices[0]["name"], "cpu")
+        self.assertEqual(devices[0]["unusable"], "")
+
+    # Runs that are interrupted.
+
+    def train(self, out, *more, recipe=None):
+        return [SCRAWL, "train", str(recipe or self.recipe), "--data", str(self.data), "--out", str(out), *map(str, more)]
+
+    def test_a_killed_run_continues_bit_for_bit(self):
+        often = ("--epochs", 60, "--set", "training.checkpoint_minutes=0.01")
+        whole, killed = self.folder / "whole", self.folder / "killed"
+        subprocess.run(self.train(whole, *often), check=True, capture_output=True)
+        draw = random.Random(2)
+        resume = []
+        for _ in range(4):
+            process = subprocess.Popen(self.train(killed, *often, *resume), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            time.sleep(draw.uniform(0.4, 1.0))
+            process.kill()
+            process.communicate()
+            if list(killed.glob("checkpoints/step_*/DONE")):
+                resume = ["--resume"]
+            else:
+                shutil.rmtree(killed, ignore_errors=True)
+        finished = subprocess.run(self.train(killed, *often, *resume), capture_output=True, text=True)
+        self.assertEqual(finished.returncode, 0, finished.stderr)
+        for name in ("last", "best"):
+            path = f"weights/{name}.safetensors"
+            # Metrics differ in seconds only; weights must not differ at all.
+            self.assertEqual(tensor_bytes(whole / path), tensor_bytes(killed / path), name)
+        self.assertEqual(columns(whole / "results.csv"), columns(killed / "results.csv"))
+
+    def test_signals_save_a_checkpoint_and_leave_with_their_code(self):
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            out = self.folder / f"signal{code}"
+            process = subprocess.Popen(self.train(out, "--epochs", 100000), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            while not (out / "results.csv").exists() or len((out / "results.csv").read_text().splitlines()) < 2:
+                time.sleep(0.05)
+            process.send_signal(number)
+            _, messages = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, code, messages)
+            self.assertIn("--resume", messages)
+            self.assertTrue(list(out.glob("checkpoints/step_*/DONE")))
+
+    def test_a_run_that_diverges_stops_with_its_own_code(self):
+        recipe = self.write_recipe("wild.toml", rate="1000.0", change=lambda t: t.replace("[training]", "[training]\noptimizer = { kind = \"sgd\", l2 = 1.0 }"))
+        result = subprocess.run(self.train(self.folder / "wild", "--epochs", 50, recipe=recipe), capture_output=True, text=True)
+        self.expect(result, 6, "step skipped", "diverged")
+
+    def test_an_old_run_is_not_overwritten(self):
+        before = (self.run_folder / "weights/best.safetensors").read_bytes()
+        self.expect(run("train", self.recipe, "--data", self.data, "--out", self.run_folder), 2, "--resume")
+        self.assertEqual((self.run_folder / "weights/best.safetensors").read_bytes(), before)
+
+    def test_a_resumed_run_keeps_its_settings(self):
+        self.expect(run("train", self.recipe, "--data", self.data, "--out", self.run_folder, "--resume", "--epochs", 9), 2, "settings")
+
+    def test_there_must_be_something_to_resume(self):
+        self.expect(run("train", self.recipe, "--data", self.data, "--out", self.folder / "nothing", "--resume"), 2, "nothing to resume")
+
+    # Wrong input.
+
+    def test_misspelt_words_get_the_nearest_one(self):
+        self.expect(run("trian", "mnist"), 2, "train")
+        self.expect(run("train", "mnist", "--epohcs", 3), 2, "--epochs")
+        self.expect(run("train", "mnits"), 2, "mnist")
+        bad = self.write_recipe("key.toml", change=lambda t: t.replace("epochs", "epochz"))
+        self.expect(run("train", bad, "--data", self.data, "--out", self.folder / "x"), 2, "key.toml:", "epochs")
+
+    def test_a_layer_that_does_not_fit_names_its_line(self):
+        bad = self.write_recipe("layer.toml", extra='{ type = "conv", filters = 4 },')
+        line = 1 + bad.read_text().splitlines().index('  { type = "conv", filters = 4 },')
+        self.expect(run("train", bad, "--data", self.data, "--out", self.folder / "y"), 2, f"layer.toml:{line}")
+        unknown = self.write_recipe("type.toml", extra='{ type = "convolution" },')
+        self.expect(run("inspect", unknown), 2, "type.toml:", "convolution", "conv")
+
+    def test_data_that_cannot_be_used(self):
+        out = self.folder / "z"
+        self.expect(run("train", self.recipe, "--data", self.folder / "absent", "--out", out), 3, "absent")
+        table = self.folder / "table.csv"
+        table.write_text("picture,label\na.png,x\n")
+        self.expect(run("train", self.recipe, "--data", table, "--out", self.folder / "z2"), 3, "picture")
+        idx = self.folder / "idx"
+        idx.mkdir()
+        packed = gzip.compress(struct.pack(">IIII", 0x803, 100, 28, 28) + bytes(78400))
+        for split in ("train", "t10k"):
+            (idx / f"{split}-images-idx3-ubyte.gz").write_bytes(packed[:-20])
+            (idx / f"{split}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(struct.pack(">II", 0x801, 100) + bytes(100)))
+        self.expect(run("train", "mnist", "--data", idx, "--out", self.folder / "z3"), 3, "images-idx3-ubyte.gz")
+
+    def test_images_that_cannot_be_read(self):
+        broken = self.folder / "broken.png"
+        broken.write_bytes(b"no picture")
+        self.expect(run("predict", self.run_folder, broken), 3, "broken.png")
+        good = self.data / "h" / "1.png"
+        result = run("predict", self.run_folder, broken, good)  # the others are read all the same
+        self.assertEqual(result.returncode, 3)
+        self.assertIn(str(good), result.stdout)
+
+    def test_weights_that_are_damaged(self):
+        weights = (self.run_folder / "weights/best.safetensors").read_bytes()
+        for name, content in (("short", weights[:-5]), ("header", b"\xff" * 8 + weights[8:]), ("empty", b"")):
+            path = self.folder / f"{name}.safetensors"
+            path.write_bytes(content)
+            self.expect(run("predict", path, self.data / "h" / "0.png"), 3, f"{name}.safetensors")
+        self.expect(run("eval", self.folder / "no-model", "--data", self.data), 3, "no-model")
+
+    def test_places_that_cannot_be_written(self):
+        blocked = self.folder / "file"
+        blocked.write_text("")
+        self.expect(run("train", self.recipe, "--data", self.data, "--out", blocked / "run"), 7, "file")
+
+    def test_devices_that_are_not_there(self):
+        self.expect(run("train", self.recipe, "--data", self.data, "--out", self.folder / "w", "--device", "cuda"), 4, "cuda")
+
+
+def tensor_bytes(path):
+    data = path.read_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:8 + length])
+    header.pop("__metadata__")
+    return header, data[8 + length:]
+
+
+def columns(path):
+    """Rows without what depends on the clock."""
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    clock = {rows[0].index(name) for name in ("images_per_second", "data_wait", "seconds")}
+    return [[value for i, value in enumerate(row) if i not in clock] for row in rows]
+
+
+if __name__ == "__main__":
+    SCRAWL = sys.argv.pop(1)
+    os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "2")
+    unittest.main(verbosity=2)
