@@ -26,10 +26,10 @@ if [[ ! -d $data ]]; then
   mv "$data.partial" "$data"
 fi
 
-step "Training crnn-small in $run"
+step "Training crnn-small in $run, for about three minutes"
 resume=()
-if [[ -d $run/checkpoints ]]; then resume=(--resume); fi
-"$scrawl" train crnn-small --data "$data" --out "$run" "${resume[@]}"
+if compgen -G "$run/checkpoints/step_*/DONE" > /dev/null; then resume=(--resume); fi
+"$scrawl" train crnn-small --data "$data" --out "$run" --epochs 100 --minutes 3 "${resume[@]}"
 
 step "Evaluating on words and on hands that it has not seen"
 "$scrawl" eval "$run" --data "$data" --split test
