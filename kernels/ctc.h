@@ -7,11 +7,11 @@
 /// x (T,N,K) f32, bf16 or f16; labels (N,L) i32, padded with anything; label_lengths, input_lengths (N)
 /// i32; loss (N) f32; d_x (T,N,K) f32 or absent, zero at t >= input_lengths[n]. All state is f32 in a form
 /// that cannot underflow (log domain, or mantissa and exponent).
-/// A sample is feasible iff input_length >= label_length + adjacent repeats. Otherwise loss is +inf and d_x
-/// is zero, or both are zero with Infeasible::zero. input_length 0 with an empty label has loss 0.
-/// NaN in one sample never reaches another. Labels outside [0,K) or equal to blank are checked on the host
-/// with check_ctc_labels before a batch is launched.
-/// Source: Graves et al., 2006.
+/// A sample is feasible iff input_length >= label_length + adjacent repeats and its label's probability is
+/// not 0 (activations of -inf). Otherwise loss is +inf and d_x is zero, or both are zero with
+/// Infeasible::zero. input_length 0 with an empty label has loss 0. NaN in one sample never reaches another.
+/// Labels outside [0,K) or equal to blank are checked on the host with check_ctc_labels before a batch is
+/// launched. Source: Graves et al., 2006.
 
 #include <span>
 

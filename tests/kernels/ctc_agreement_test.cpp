@@ -171,6 +171,20 @@ TEST_P(Ctc, activations_of_minus_1e30_forbid_a_class_without_harm) {
   }
 }
 
+TEST_P(Ctc, a_label_of_probability_zero_counts_as_infeasible) {
+  const CtcCase c{"impossible", 12, 6, {{1, 2, 2}, {3}, {4, 1}}};
+  const auto of = name(c, "", DType::f32);
+  for (const auto input : {CtcInput::logits, CtcInput::log_probabilities})
+    for (const auto infeasible : {Infeasible::infinite, Infeasible::zero}) {
+      auto call = loss(c, input, DType::f32);
+      call.infeasible = infeasible;
+      Values values = inputs(of, c, input, DType::f32);
+      for (std::int64_t t = 0; t < 12; ++t) values["x"](t, 1, 3) = -INFINITY;
+      expect_agreement(fmt::format("{}.{}", of, infeasible == Infeasible::zero ? "zero" : "infinite"), call,
+                       values, tolerances);
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(on, Ctc, testing::ValuesIn(backends()), backend_name);
 
 }  // namespace
