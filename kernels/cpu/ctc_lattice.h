@@ -36,14 +36,16 @@ inline Probabilities impossible() { return {f32x16{}, broadcast(never)}; }
   return {a.mantissa * b.mantissa, max(a.exponent + b.exponent, broadcast(never))};
 }
 
-[[gnu::always_inline]] inline Probabilities where(mask16 mask, Probabilities p) {
-  return {p.mantissa, select(mask, p.exponent, broadcast(never))};
+/// Times 2^exponent, for the exponents 0 and never.
+[[gnu::always_inline]] inline Probabilities barred(Probabilities p, f32x16 exponent) {
+  return {p.mantissa, p.exponent + exponent};
 }
 
-/// The same with a mantissa in [1, 2). Zero gets one too, beside an exponent that counts as never.
+/// The same with a mantissa in [1, 2); NaN stays NaN. Zero gets a mantissa too, beside an exponent that
+/// counts as never.
 [[gnu::always_inline]] inline Probabilities normalised(Probabilities p) {
   const i32x16 bits = (i32x16)p.mantissa;
-  return {(f32x16)((bits & 0x007fffff) | 0x3f800000),
+  return {(f32x16)((bits & 0x007fffff) | 0x3f800000) + (p.mantissa - p.mantissa),
           p.exponent + __builtin_convertvector((bits >> 23) - 127, f32x16)};
 }
 
@@ -61,6 +63,9 @@ struct ProbabilityArray {
     store(mantissa + v * lanes, p.mantissa);
     store(exponent + v * lanes, p.exponent);
   }
+  [[gnu::always_inline]] Probabilities every_lane(std::int64_t element) const {
+    return {broadcast(mantissa[element]), broadcast(exponent[element])};
+  }
   ProbabilityArray from(std::int64_t element) const {
     ProbabilityArray later = *this;
     later.mantissa += element;
@@ -75,7 +80,8 @@ class Lattice {
   /// Room for labels of up to `longest` symbols.
   Lattice(Workspace& workspace, std::int64_t longest)
       : symbols_(workspace.take<std::int32_t>(padded(longest))),
-        skips_(workspace.take<std::int32_t>(padded(longest))) {}
+        absence_(workspace.take<float>(padded(longest))),
+        repetition_(workspace.take<float>(padded(longest))) {}
 
   static std::int64_t padded(std::int64_t length) { return (length + lanes) / lanes * lanes; }  // L + 1 pairs
 
@@ -83,7 +89,8 @@ class Lattice {
     length_ = length;
     for (std::int64_t n = 0; n < padded(length); ++n) {
       symbols_[n] = n < length ? label[n] : blank;
-      skips_[n] = n > 0 && n < length && label[n] != label[n - 1];
+      absence_[n] = n < length ? 0 : never;
+      repetition_[n] = n > 0 && n < length && label[n] != label[n - 1] ? 0 : never;
     }
   }
 
@@ -93,17 +100,15 @@ class Lattice {
 
   /// The class of each lane's symbol; the blank where there is none.
   [[gnu::always_inline]] i32x16 classes(std::int64_t v) const { return load(symbols_ + v * lanes); }
-  [[gnu::always_inline]] mask16 exists(std::int64_t v) const {
-    return first_lanes(static_cast<int>(std::clamp<std::int64_t>(length_ - v * lanes, 0, lanes)));
-  }
-  /// Whether a path may go from the lane's predecessor to its symbol without a blank between.
-  [[gnu::always_inline]] mask16 skips(std::int64_t v) const {
-    return equal(load(skips_ + v * lanes), broadcast(1));
-  }
+  /// Exponents: 0 where there is a symbol, else never.
+  [[gnu::always_inline]] f32x16 absence(std::int64_t v) const { return load(absence_ + v * lanes); }
+  /// Exponents: 0 where a path may go from the symbol before to this one without a blank between, else never.
+  [[gnu::always_inline]] f32x16 repetition(std::int64_t v) const { return load(repetition_ + v * lanes); }
 
  private:
   std::int64_t length_ = 0;
-  std::int32_t *symbols_, *skips_;
+  std::int32_t* symbols_;
+  float *absence_, *repetition_;
 };
 
 /// Probabilities of a lattice's states at one frame.
@@ -155,7 +160,7 @@ template <class Emit>
     const Probabilities blanks = states.blanks[v], symbols = states.symbols[v];
     const Probabilities before = shifted_up(v > 0 ? states.symbols[v - 1] : impossible(), symbols);
     const auto [new_blanks, new_symbols] =
-        emit(v, blanks + before, sum(symbols, blanks, where(lattice.skips(v), before)));
+        emit(v, blanks + before, sum(symbols, blanks, barred(before, lattice.repetition(v))));
     states.blanks.set(v, new_blanks);
     states.symbols.set(v, new_symbols);
   }
@@ -166,7 +171,7 @@ template <class Emit>
 template <class Emit>
 [[gnu::always_inline]] inline void retreat(const Lattice& lattice, const States& states, Emit emit) {
   const auto entered = [&](std::int64_t v) {  // from the symbol before: by the blank, or past it
-    return states.blanks[v] + where(lattice.skips(v), states.symbols[v]);
+    return states.blanks[v] + barred(states.symbols[v], lattice.repetition(v));
   };
   Probabilities here = entered(0);
   for (std::int64_t v = 0; v < lattice.vectors(); ++v) {

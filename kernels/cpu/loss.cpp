@@ -11,7 +11,7 @@
 namespace scrawl::cpu {
 namespace {
 
-template <class T>
+template <class T, int kVectors>
 void classify(const CrossEntropy& call, int threads) {
   const auto classes = call.x.shape[1];
   const auto* const adjustment = call.adjustment.present() ? call.adjustment.as<const float>() : nullptr;
@@ -26,33 +26,33 @@ void classify(const CrossEntropy& call, int threads) {
       if (d_x) std::fill_n(d_x, classes, 0.0f);
       return;
     }
-    const auto logits = [&](std::int64_t k, int count) {
+    const auto logits = [=](std::int64_t k, int count) {
       const f32x16 given = load(x + k, count);
       return adjustment ? given + load(adjustment + k, count) : given;
     };
-    const auto [largest, total] = row_scale(classes, logits);
-    const double log_total = std::log(static_cast<double>(total));
+    const auto e = exponentials<kVectors>(classes, logits);
+    const double log_sum = std::log(static_cast<double>(e.sum));
     // A class of probability 0 that nothing asks for costs nothing, hence the conditions.
     double log_likelihood = 0;
     if (smoothing < 1) {
       const float given = static_cast<float>(x[target]) + (adjustment ? adjustment[target] : 0.0f);
-      log_likelihood += (1 - smoothing) * (static_cast<double>(given - largest) - log_total);
+      log_likelihood += (1 - smoothing) * (static_cast<double>(given - e.largest) - log_sum);
     }
     if (smoothing > 0) {
       f32x16 below{};
-      each_vector_of_row(classes, [&](std::int64_t k, int count) {
-        below += select(first_lanes(count), logits(k, count) - largest, f32x16{});
+      each_vector_of_row<kVectors>(classes, [&](std::int64_t k, int count) {
+        below += select(first_lanes(count), logits(k, count) - e.largest, f32x16{});
       });
-      log_likelihood += each * (sum(below) - static_cast<double>(classes) * log_total);
+      log_likelihood += each * (sum(below) - static_cast<double>(classes) * log_sum);
     }
     loss = static_cast<float>(-log_likelihood);
     if (!d_x) return;
-    const float factor = 1 / total;
-    each_vector_of_row(classes, [&](std::int64_t k, int count) {
-      store(d_x + k, exp(logits(k, count) - largest) * factor - static_cast<float>(each), count);
+    const float factor = 1 / e.sum;
+    each_vector_of_row<kVectors>(classes, [&](std::int64_t k, int count) {
+      store(d_x + k, e(k, count) * factor - static_cast<float>(each), count);
     });
     const float given = static_cast<float>(x[target]) + (adjustment ? adjustment[target] : 0.0f);
-    d_x[target] = std::exp(given - largest) * factor - static_cast<float>(1 - smoothing + each);
+    d_x[target] = std::exp(given - e.largest) * factor - static_cast<float>(1 - smoothing + each);
   });
 }
 
@@ -88,7 +88,9 @@ void spread(const MeanBackward& call) {
 Plan<CrossEntropy> plan_classify(CrossEntropy& call, const Selection& selection) {
   make_row_major(call.x, call.adjustment, call.targets, call.loss, call.d_x);
   return {.run = [threads = selection.threads](const CrossEntropy& c, Bytes, Stream) {
-    dispatch_storage(c.x.type, [&]<class T>() { classify<T>(c, threads); });
+    dispatch_storage(c.x.type, [&]<class T>() {
+      dispatch_width(c.x.shape[1], [&]<int kVectors>() { classify<T, kVectors>(c, threads); });
+    });
   }};
 }
 

@@ -17,18 +17,18 @@ std::int64_t rows_of(const View& view) {
   return classes == 0 ? 0 : view.shape.count() / classes;
 }
 
-template <class T>
+template <class T, int kVectors>
 void forward(const SoftmaxForward& call, int threads) {
   const auto classes = classes_of(call.x);
   each_row_of(rows_of(call.x), classes, threads, [&](std::int64_t row) {
     const T* const x = call.x.as<const T>() + row * classes;
     T* const y = call.y.as<T>() + row * classes;
-    const auto logits = [&](std::int64_t k, int count) { return load(x + k, count); };
-    const auto [largest, sum] = row_scale(classes, logits);
-    const float factor = 1 / sum, log_sum = std::log(sum);
-    each_vector_of_row(classes, [&](std::int64_t k, int count) {
-      const f32x16 below = logits(k, count) - largest;
-      store(y + k, call.kind == SoftmaxKind::softmax ? exp(below) * factor : below - log_sum, count);
+    const auto logits = [=](std::int64_t k, int count) { return load(x + k, count); };
+    const auto e = exponentials<kVectors>(classes, logits);
+    const bool log = call.kind == SoftmaxKind::log_softmax;
+    const float factor = 1 / e.sum, log_sum = log ? std::log(e.sum) : 0;
+    each_vector_of_row<kVectors>(classes, [&](std::int64_t k, int count) {
+      store(y + k, log ? logits(k, count) - e.largest - log_sum : e(k, count) * factor, count);
     });
   });
 }
@@ -57,7 +57,9 @@ void backward(const SoftmaxBackward& call, int threads) {
 Plan<SoftmaxForward> plan_forward(SoftmaxForward& call, const Selection& selection) {
   make_row_major(call.x, call.y);
   return {.run = [threads = selection.threads](const SoftmaxForward& c, Bytes, Stream) {
-    dispatch_storage(c.x.type, [&]<class T>() { forward<T>(c, threads); });
+    dispatch_storage(c.x.type, [&]<class T>() {
+      dispatch_width(classes_of(c.x), [&]<int kVectors>() { forward<T, kVectors>(c, threads); });
+    });
   }};
 }
 

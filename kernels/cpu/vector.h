@@ -278,10 +278,13 @@ SCRAWL_INLINE f32x16 reciprocal(f32x16 x) {
 
 /// e^x within 1.1 ulp, subnormal results within 1 of their ulp. NaN, 0 and +inf where they belong.
 SCRAWL_INLINE f32x16 exp(f32x16 x) {
+  const mask16 vanishes = less(x, broadcast(-103.98f));
   x = max(broadcast(-105.0f), min(broadcast(89.0f), x));  // in this order NaN passes
   const f32x16 n = detail::round(x * detail::log2_e);
   const f32x16 f = (x - n * detail::ln_2_high) - n * detail::ln_2_low;
-  return scale_by_power(detail::exp_reduced(f), n);
+  // Zero by a power of -inf is exact. Zero by underflow would trap into microcode, at some 100 cycles.
+  const f32x16 power = select(vanishes, broadcast(-std::numeric_limits<float>::infinity()), n);
+  return scale_by_power(detail::exp_reduced(f), power);
 }
 
 /// e^x as mantissa 2^exponent, mantissa in [0.7, 1.42], exponent an integer: nothing underflows. x below
@@ -339,7 +342,7 @@ SCRAWL_INLINE f32x16 sigmoid(f32x16 x) {
 /// tanh x within 3 ulp; odd, signed zero kept; NaN stays NaN.
 SCRAWL_INLINE f32x16 tanh(f32x16 x) {
   const f32x16 magnitude = abs(x);
-  const f32x16 e = exp(-2.0f * magnitude);
+  const f32x16 e = exp(-2.0f * min(broadcast(20.0f), magnitude));  // beyond, 1 is the answer, and e subnormal
   const f32x16 far = (1.0f - e) * detail::reciprocal(1.0f + e);
   const f32x16 square = x * x;
   // Near 0 the difference cancels. Coefficients: Moshier, Cephes, tanhf.
@@ -351,6 +354,23 @@ SCRAWL_INLINE f32x16 tanh(f32x16 x) {
   const f32x16 near = magnitude + magnitude * square * p;
   return copy_sign(select(less(magnitude, broadcast(0.625f)), near, far), x);
 }
+
+/// While it lives, the calling thread's subnormal results are zero: each would cost a trap into microcode.
+class FlushSubnormals {
+ public:
+#ifdef __SSE2__
+  FlushSubnormals() : before_(__builtin_ia32_stmxcsr()) { __builtin_ia32_ldmxcsr(before_ | flush_to_zero); }
+  ~FlushSubnormals() { __builtin_ia32_ldmxcsr(before_); }
+#else
+  FlushSubnormals() {}
+#endif
+  FlushSubnormals(const FlushSubnormals&) = delete;
+  FlushSubnormals& operator=(const FlushSubnormals&) = delete;
+
+ private:
+  static constexpr unsigned flush_to_zero = 0x8000;
+  [[maybe_unused]] unsigned before_ = 0;
+};
 
 /// Calls f.template operator()<T>() with the C++ type of a storage type: f32, bf16 or f16.
 template <class F>
