@@ -109,12 +109,4 @@ Alphabet Alphabet::from_json(std::string_view text) {
   }
 }
 
-int ctc_frames(std::span<const std::int32_t> label) {
-  int frames = static_cast<int>(label.size());
-  for (std::size_t i = 1; i < label.size(); ++i) frames += label[i] == label[i - 1];
-  return frames;
-}
-
-bool feasible(std::span<const std::int32_t> label, int frames) { return frames >= ctc_frames(label); }
-
 }  // namespace scrawl

@@ -65,10 +65,4 @@ class Alphabet {
   std::unordered_map<std::u32string, std::int32_t> class_of_;
 };
 
-/// Frames that CTC needs to spell a label: its length, and a blank between adjacent equal classes.
-int ctc_frames(std::span<const std::int32_t> label);
-
-/// Whether some path of T frames spells the label: T >= ctc_frames(label).
-bool feasible(std::span<const std::int32_t> label, int frames);
-
 }  // namespace scrawl

@@ -1,5 +1,6 @@
 #include "models/evaluation.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -45,7 +46,8 @@ Evaluation evaluate(Recognizer& recognizer, const std::shared_ptr<BatchMaker>& b
     if (options.stop && options.stop()) break;
   }
   result.loss = with_loss ? loss / static_cast<double>(with_loss) : 0;
-  result.skipped = static_cast<std::int64_t>(batches->skipped().size());
+  result.skipped = static_cast<std::int64_t>(batches->skipped().size()) +
+                   std::ranges::count_if(batches->dataset().skipped(), [](const Skipped& s) { return s.reason != another_split; });
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/ctc.h"
 #include "kernels/error.h"
 #include "models/data/order.h"
 
@@ -55,9 +56,9 @@ std::vector<std::size_t> BatchMaker::select(const std::vector<std::size_t>& indi
     // Cropping decides the width only once the image is decoded.
     if (train && options_.frames && options_.preparation.crop == Crop::none) {
       const int frames = options_.frames(valid_width(info.size, options_.preparation));
-      if (!feasible(label, frames)) {
+      if (const auto least = ctc_least_steps(label); frames < least) {
         skip(index, "label too long",
-             fmt::format("'{}' needs T >= {}, got {}", info.label, ctc_frames(label), frames));
+             fmt::format("'{}' needs T >= {}, got {}", info.label, least, frames));
         continue;
       }
     }

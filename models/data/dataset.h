@@ -41,6 +41,9 @@ struct Skipped {
   std::string detail;
 };
 
+/// The reason of samples that are fine, but of a split that this use of the set leaves alone.
+inline constexpr std::string_view another_split = "another split";
+
 using SkipCounts = std::map<std::string, std::int64_t>;  ///< reason -> samples
 SkipCounts count_by_reason(const std::vector<Skipped>&);
 

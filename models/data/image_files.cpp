@@ -20,6 +20,10 @@ void ImageFiles::add(SampleInfo sample, std::filesystem::path file) {
   files_.push_back(std::move(file));
 }
 
+void ImageFiles::leave_alone(std::string key, std::string split) {
+  skipped_.push_back({std::move(key), std::string(another_split), std::move(split)});
+}
+
 void ImageFiles::skip(std::string key, std::string reason, std::string detail) {
   if (options_.bad == Bad::fail)
     throw DataError("{}: {}{}{}", key, reason, detail.empty() ? "" : ": ", detail);

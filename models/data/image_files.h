@@ -23,6 +23,9 @@ class ImageFiles {
   /// Counts a sample as left out. Throws DataError under Bad::fail.
   void skip(std::string key, std::string reason, std::string detail);
 
+  /// Counts a good sample of a split that is not asked for.
+  void leave_alone(std::string key, std::string split);
+
   /// The set gathered. Throws DataError, with the counts of what was left out, when it is empty.
   Dataset finish(std::string name, std::string format, OwnSplits) &&;
 

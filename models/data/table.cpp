@@ -176,7 +176,7 @@ Dataset open_table(const fs::path& path, const DataOptions& options) {
     if (split) {
       const auto named = split_of(lower(row.fields[*split]), options);
       if (!named) {
-        images.skip(sample.key, "another split", row.fields[*split]);
+        images.leave_alone(sample.key, row.fields[*split]);
         continue;
       }
       if (*named == Split::validation) own = OwnSplits::with_validation;

@@ -97,13 +97,5 @@ TEST(alphabet, broken_json_is_a_data_error) {
     EXPECT_THROW(Alphabet::from_json(bad), DataError) << bad;
 }
 
-TEST(alphabet, ctc_needs_a_frame_for_each_character_and_each_repeat) {
-  const std::vector<std::int32_t> label{3, 3, 1, 1, 1};
-  EXPECT_EQ(ctc_frames(label), 8);
-  EXPECT_TRUE(feasible(label, 8));
-  EXPECT_FALSE(feasible(label, 7));
-  EXPECT_TRUE(feasible({}, 0));
-}
-
 }  // namespace
 }  // namespace scrawl
