@@ -12,6 +12,7 @@ namespace {
 
 constexpr Variant<Conv2dForward> forward_variants[] = {
     {"winograd", Origin::native, conv2d_forward_winograd},
+    {"shallow", Origin::native, conv2d_forward_shallow},
     {"onednn", Origin::vendor, conv2d_forward_onednn},
     {"loops", Origin::native, conv2d_forward_loops},
 };
@@ -24,6 +25,7 @@ constexpr Variant<Conv2dBackwardData> backward_data_variants[] = {
 
 constexpr Variant<Conv2dBackwardWeight> backward_weight_variants[] = {
     {"winograd", Origin::native, conv2d_backward_weight_winograd},
+    {"shallow", Origin::native, conv2d_backward_weight_shallow},
     {"onednn", Origin::vendor, conv2d_backward_weight_onednn},
     {"loops", Origin::native, conv2d_backward_weight_loops},
 };

@@ -12,6 +12,7 @@
 #include "kernels/cpu/convert.h"
 #include "kernels/cpu/images.h"
 #include "kernels/cpu/nonlinear.h"
+#include "kernels/cpu/streaming.h"
 #include "kernels/cpu/widths.h"
 #include "kernels/cpu/winograd.h"
 
@@ -59,10 +60,6 @@ void check_worthwhile(const Conv2dParams& p, const Shape& w, const Shape& result
   const auto covered = grid.rows * grid.columns * result_tile * result_tile;
   if (covered > 2 * results[2] * results[3])
     throw Refused("needs tiles of 4x4 at least half full, got {}x{}", results[2], results[3]);
-}
-
-void make_vectors(View& image) {
-  if (!channel_vectors(image)) place_in_channel_blocks(image);
 }
 
 /// 36 matrices in blocks of 16 columns, one for each product. A cache line between them keeps them out of
@@ -165,8 +162,8 @@ void transform_weights(const Filter& filter, const Products<float>& u, int threa
 
 /// Transforms results back and stores those that lie in the image.
 template <class T, Activation kActivation>
-void store_results(const Filter& filter, const Image<T>& to, const TileGrid& grid, std::int64_t first,
-                   std::int64_t count, const Products<float>& m) {
+void store_results(const Filter& filter, const Image<T>& to, const Sink& sink, const TileGrid& grid,
+                   std::int64_t first, std::int64_t count, const Products<float>& m) {
   const auto height = to.vectors.height, width = to.vectors.width;
   for (std::int64_t block = 0; block < m.blocks; ++block) {
     const auto channels =
@@ -186,8 +183,8 @@ void store_results(const Filter& filter, const Image<T>& to, const TileGrid& gri
                                  [&](int i, int j, f32x16 value) {
                                    if (i >= rows || j >= columns) return;
                                    const f32x16 y = activated<kActivation>((value + bias_9) * ninth);
-                                   store(at + i * plane.row_stride + j * plane.pixel_stride,
-                                         select(valid, y, f32x16{}));
+                                   sink.store(at + i * plane.row_stride + j * plane.pixel_stride,
+                                              select(valid, y, f32x16{}));
                                  });
     }
   }
@@ -199,6 +196,7 @@ void run_filter(const Filter& filter, Bytes bytes, int threads) {
   const auto u = filter.transformed_weights(workspace);
   transform_weights(filter, u, threads);
   const Image<T> from(filter.from), to(filter.to);
+  const Sink sink(filter.to);
   const TileGrid grid(filter.to.shape);
   const auto v_of_first = filter.image_tiles(workspace), m_of_first = filter.result_tiles(workspace);
   const auto worker_stride = v_of_first.count() + m_of_first.count();
@@ -221,9 +219,10 @@ void run_filter(const Filter& filter, Bytes bytes, int threads) {
         for (int product = 0; product < products; ++product)
           multiply({v[product].data, v[product].block_stride}, {u[product].data, u[product].block_stride},
                    m[product], rows, v.blocks, m.blocks, Sum::start);
-        store_results<T, kActivation>(filter, to, grid, first, count, m);
+        store_results<T, kActivation>(filter, to, sink, grid, first, count, m);
       }
     }
+    sink.finish();
   });
   zero_beyond(filter.to, filter.widths, threads);
 }
@@ -365,7 +364,7 @@ void store_weight_gradient(const WeightGradient& g, const View& dw, int threads)
 
 Plan<Conv2dForward> conv2d_forward_winograd(Conv2dForward& call, const Selection& selection) {
   check_worthwhile(call.params, call.w.shape, call.y.shape);
-  make_vectors(call.x);
+  place_in_channel_blocks(call.x);
   place_in_channel_blocks(call.y);
   make_plain(call.w, Order::row_major);
   return plan_filter(call, selection, [](const Conv2dForward& c) {
@@ -384,7 +383,7 @@ Plan<Conv2dForward> conv2d_forward_winograd(Conv2dForward& call, const Selection
 
 Plan<Conv2dBackwardData> conv2d_backward_data_winograd(Conv2dBackwardData& call, const Selection& selection) {
   check_worthwhile(call.params, call.w.shape, call.dx.shape);
-  make_vectors(call.dy);
+  place_in_channel_blocks(call.dy);
   place_in_channel_blocks(call.dx);
   make_plain(call.w, Order::row_major);
   return plan_filter(call, selection, [](const Conv2dBackwardData& c) {
@@ -403,8 +402,8 @@ Plan<Conv2dBackwardData> conv2d_backward_data_winograd(Conv2dBackwardData& call,
 Plan<Conv2dBackwardWeight> conv2d_backward_weight_winograd(Conv2dBackwardWeight& call,
                                                            const Selection& selection) {
   check_worthwhile(call.params, call.dw.shape, call.dy.shape);
-  make_vectors(call.x);
-  make_vectors(call.dy);
+  place_in_channel_blocks(call.x);
+  place_in_channel_blocks(call.dy);
   make_plain(call.dw, Order::row_major);
   Workspace need;
   WeightGradient(call, need);

@@ -6,6 +6,7 @@
 /// not find the instruction. Everything here is inlined: no symbol is shared between files compiled for
 /// different processors.
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -112,7 +113,92 @@ SCRAWL_INLINE f32x16 copy_sign(f32x16 magnitude, f32x16 sign) {
 
 // ------------------------------------------------------------------------------------------ load and store
 
-/// 16 values from any address; the address needs the alignment of one.
+/// How 16 values of T lie in memory, and their conversion from and to what is computed with.
+template <class T>
+struct Packed;
+
+template <>
+struct Packed<float> {
+  using Vector = f32x16;
+  SCRAWL_INLINE static f32x16 widen(f32x16 x) { return x; }
+  SCRAWL_INLINE static f32x16 narrow(f32x16 x) { return x; }
+};
+
+template <>
+struct Packed<std::int32_t> {
+  using Vector = i32x16;
+  SCRAWL_INLINE static i32x16 widen(i32x16 x) { return x; }
+  SCRAWL_INLINE static i32x16 narrow(i32x16 x) { return x; }
+};
+
+// g++ 12 turns __builtin_convertvector between 16 lanes of different width into chains of shuffles.
+
+template <>
+struct Packed<std::uint8_t> {
+  using Vector = u8x16;
+  SCRAWL_INLINE static i32x16 widen(u8x16 x) {
+#ifdef __AVX512F__
+    return (i32x16)_mm512_maskz_cvtepu8_epi32(all_lanes, (__m128i)x);
+#else
+    return __builtin_convertvector(x, i32x16);
+#endif
+  }
+  /// The lower bits.
+  SCRAWL_INLINE static u8x16 narrow(i32x16 x) {
+#ifdef __AVX512F__
+    return (u8x16)_mm512_maskz_cvtepi32_epi8(all_lanes, (__m512i)x);
+#else
+    return __builtin_convertvector(x, u8x16);
+#endif
+  }
+};
+
+template <>
+struct Packed<bf16> {
+  using Vector = u16x16;
+  SCRAWL_INLINE static f32x16 widen(u16x16 x) {
+#ifdef __AVX512F__
+    return (f32x16)((u32x16)_mm512_maskz_cvtepu16_epi32(all_lanes, (__m256i)x) << 16);
+#else
+    return (f32x16)(__builtin_convertvector(x, u32x16) << 16);
+#endif
+  }
+  /// Rounds to nearest even; NaN stays NaN. As dtype.h's bf16, subnormals included.
+  SCRAWL_INLINE static u16x16 narrow(f32x16 x) {
+    const u32x16 bits = (u32x16)x;
+    const u32x16 rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
+    const u32x16 upper = (u32x16)select(is_nan(x), (i32x16)(bits | 0x400000u), (i32x16)rounded) >> 16;
+#ifdef __AVX512F__
+    return (u16x16)_mm512_maskz_cvtepi32_epi16(all_lanes, (__m512i)upper);
+#else
+    return __builtin_convertvector(upper, u16x16);
+#endif
+  }
+};
+
+template <>
+struct Packed<f16> {
+  using Vector = u16x16;
+#ifdef __AVX512F__
+  SCRAWL_INLINE static f32x16 widen(u16x16 x) { return _mm512_maskz_cvtph_ps(all_lanes, (__m256i)x); }
+  SCRAWL_INLINE static u16x16 narrow(f32x16 x) {
+    return (u16x16)_mm512_maskz_cvtps_ph(all_lanes, x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+#else
+  SCRAWL_INLINE static f32x16 widen(u16x16 x) {
+    f32x16 value;
+    for (int i = 0; i < lanes; ++i) value[i] = static_cast<float>(std::bit_cast<f16>(std::uint16_t{x[i]}));
+    return value;
+  }
+  SCRAWL_INLINE static u16x16 narrow(f32x16 x) {
+    u16x16 value;
+    for (int i = 0; i < lanes; ++i) value[i] = f16(x[i]).bits;
+    return value;
+  }
+#endif
+};
+
+/// A register from any address.
 template <class Vector>
 SCRAWL_INLINE Vector load_bits(const void* from) {
   Vector value;
@@ -120,82 +206,54 @@ SCRAWL_INLINE Vector load_bits(const void* from) {
   return value;
 }
 
-SCRAWL_INLINE f32x16 load(const float* from) { return load_bits<f32x16>(from); }
-SCRAWL_INLINE i32x16 load(const std::int32_t* from) { return load_bits<i32x16>(from); }
-SCRAWL_INLINE i32x16 load(const std::uint8_t* from) {
-  return __builtin_convertvector(load_bits<u8x16>(from), i32x16);
+/// 16 values from any address that is aligned for one.
+template <class T>
+SCRAWL_INLINE auto load(const T* from) {
+  return Packed<T>::widen(load_bits<typename Packed<T>::Vector>(from));
 }
 
-SCRAWL_INLINE f32x16 widen_bf16(u16x16 bits) { return (f32x16)(__builtin_convertvector(bits, u32x16) << 16); }
-
-/// Round to nearest even; NaN stays NaN. As dtype.h's bf16, subnormals included.
-SCRAWL_INLINE u16x16 narrow_bf16(f32x16 value) {
-  const u32x16 bits = (u32x16)value;
-  const u32x16 rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  const i32x16 safe = select(is_nan(value), (i32x16)((bits >> 16) | 0x40u), (i32x16)rounded);
-  return __builtin_convertvector((u32x16)safe, u16x16);
-}
-
-SCRAWL_INLINE f32x16 load(const bf16* from) { return widen_bf16(load_bits<u16x16>(from)); }
-
-SCRAWL_INLINE f32x16 load(const f16* from) {
-#ifdef __AVX512F__
-  return _mm512_maskz_cvtph_ps(all_lanes, load_bits<__m256i>(from));
-#else
-  f32x16 value;
-  for (int i = 0; i < lanes; ++i) value[i] = static_cast<float>(from[i]);
-  return value;
-#endif
-}
-
-SCRAWL_INLINE void store(float* to, f32x16 value) { std::memcpy(to, &value, sizeof value); }
-SCRAWL_INLINE void store(std::int32_t* to, i32x16 value) { std::memcpy(to, &value, sizeof value); }
-SCRAWL_INLINE void store(std::uint8_t* to, i32x16 value) {
-  const u8x16 narrow = __builtin_convertvector(value, u8x16);
-  std::memcpy(static_cast<void*>(to), &narrow, sizeof narrow);
-}
-SCRAWL_INLINE void store(bf16* to, f32x16 value) {
-  const u16x16 narrow = narrow_bf16(value);
-  std::memcpy(static_cast<void*>(to), &narrow, sizeof narrow);
-}
-SCRAWL_INLINE void store(f16* to, f32x16 value) {
-#ifdef __AVX512F__
-  const __m256i narrow =
-      _mm512_maskz_cvtps_ph(all_lanes, value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  std::memcpy(static_cast<void*>(to), &narrow, sizeof narrow);
-#else
-  for (int i = 0; i < lanes; ++i) to[i] = f16(value[i]);
-#endif
+template <class T, class Vector>
+SCRAWL_INLINE void store(T* to, Vector value) {
+  const auto packed = Packed<T>::narrow(value);
+  std::memcpy(static_cast<void*>(to), &packed, sizeof packed);
 }
 
 /// The first `count` (0 to 16) values; the other lanes are zero. Reads nothing beyond them.
 template <class T>
 SCRAWL_INLINE auto load(const T* from, int count) {
-#ifdef __AVX512F__
-  if constexpr (sizeof(T) == 4) {
-    const __m512i bits = _mm512_maskz_loadu_epi32(first_lanes(count), from);
-    return (decltype(load(from)))bits;
-  }
-#endif
+  using Vector = typename Packed<T>::Vector;
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+  const mask16 mask = first_lanes(count);
+  if constexpr (sizeof(T) == 4)
+    return Packed<T>::widen((Vector)_mm512_maskz_loadu_epi32(mask, from));
+  else if constexpr (sizeof(T) == 2)
+    return Packed<T>::widen((Vector)_mm256_maskz_loadu_epi16(mask, from));
+  else
+    return Packed<T>::widen((Vector)_mm_maskz_loadu_epi8(mask, from));
+#else
   if (count >= lanes) return load(from);
-  T whole[lanes] = {};
-  for (int i = 0; i < count; ++i) whole[i] = from[i];
-  return load(whole);
+  Vector packed{};
+  std::memcpy(&packed, static_cast<const void*>(from), static_cast<std::size_t>(count) * sizeof(T));
+  return Packed<T>::widen(packed);
+#endif
 }
 
 /// The first `count` (0 to 16) lanes. Writes nothing beyond them.
 template <class T, class Vector>
 SCRAWL_INLINE void store(T* to, Vector value, int count) {
-#ifdef __AVX512F__
-  if constexpr (sizeof(T) == 4) {
-    _mm512_mask_storeu_epi32(to, first_lanes(count), (__m512i)value);
-    return;
-  }
+  const auto packed = Packed<T>::narrow(value);
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+  const mask16 mask = first_lanes(count);
+  if constexpr (sizeof(T) == 4)
+    _mm512_mask_storeu_epi32(to, mask, (__m512i)packed);
+  else if constexpr (sizeof(T) == 2)
+    _mm256_mask_storeu_epi16(to, mask, (__m256i)packed);
+  else
+    _mm_mask_storeu_epi8(to, mask, (__m128i)packed);
+#else
+  const auto bytes = static_cast<std::size_t>(std::min(count, lanes)) * sizeof(T);
+  std::memcpy(static_cast<void*>(to), &packed, bytes);
 #endif
-  if (count >= lanes) return store(to, value);
-  T whole[lanes];
-  store(whole, value);
-  for (int i = 0; i < count; ++i) to[i] = whole[i];
 }
 
 /// table[index] in each lane.

@@ -121,8 +121,11 @@ TEST_F(table_set, unusable_rows_are_counted_by_reason_or_fail_when_strict) {
   for (const auto& [row, reason] : rows) {
     all += row;
     write_text(folder / "t.csv", header + row);
-    EXPECT_THAT(message_of<DataError>([&] { open_dataset(folder.path(), {.bad = Bad::fail}); }),
-                HasSubstr(reason));
+    const auto open_strictly = [&] { open_dataset(folder.path(), {.bad = Bad::fail}); };
+    if (reason == another_split)  // nothing is wrong with it
+      EXPECT_NO_THROW(open_strictly());
+    else
+      EXPECT_THAT(message_of<DataError>(open_strictly), HasSubstr(reason));
   }
   write_text(folder / "t.csv", all);
   const Dataset set = open_dataset(folder.path());
