@@ -6,7 +6,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 wanted=(
   g++ cmake ninja-build ccache pkg-config python3
-  libdnnl-dev                                      # CPU kernels
+  libdnnl-dev ocl-icd-opencl-dev                   # CPU kernels; its CMake package asks for OpenCL
   libfreetype-dev libharfbuzz-dev libstb-dev       # synthetic handwriting, images
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libutf8proc-dev zlib1g-dev
   libgtest-dev libgmock-dev libbenchmark-dev
