@@ -21,7 +21,7 @@ namespace scrawl {
 
 struct Backend {
   std::string_view name;
-  std::size_t (*bytes)(const View&);  ///< memory that a view's placement takes, opaque layouts included
+  std::size_t (*bytes)(const View&);      ///< memory that a view's placement takes, opaque layouts included
   std::string (*placement)(const View&);  ///< "nhwc", "nChw16c", ... for people
 
   Planner<ActivationForward> activation_forward;

@@ -40,13 +40,29 @@ class CodedError : public Error {
       : Error(kCode, fmt::format(format, std::forward<Args>(args)...)) {}
 };
 
-struct InternalError : CodedError<ExitCode::internal> { using CodedError::CodedError; };  ///< a bug of ours
-struct UsageError : CodedError<ExitCode::usage> { using CodedError::CodedError; };        ///< command line, recipe
-struct ShapeError : CodedError<ExitCode::usage> { using CodedError::CodedError; };        ///< operand shapes or types
-struct DataError : CodedError<ExitCode::data> { using CodedError::CodedError; };          ///< images, labels, weights
-struct DeviceError : CodedError<ExitCode::device> { using CodedError::CodedError; };      ///< no usable device
-struct MemoryError : CodedError<ExitCode::memory> { using CodedError::CodedError; };      ///< out of memory
-struct DivergedError : CodedError<ExitCode::diverged> { using CodedError::CodedError; };  ///< loss not finite, repeatedly
-struct WriteError : CodedError<ExitCode::write> { using CodedError::CodedError; };        ///< disk full, not writable
+struct InternalError : CodedError<ExitCode::internal> {
+  using CodedError::CodedError;
+};  ///< a bug of ours
+struct UsageError : CodedError<ExitCode::usage> {
+  using CodedError::CodedError;
+};  ///< command line, recipe
+struct ShapeError : CodedError<ExitCode::usage> {
+  using CodedError::CodedError;
+};  ///< operand shapes or types
+struct DataError : CodedError<ExitCode::data> {
+  using CodedError::CodedError;
+};  ///< images, labels, weights
+struct DeviceError : CodedError<ExitCode::device> {
+  using CodedError::CodedError;
+};  ///< no usable device
+struct MemoryError : CodedError<ExitCode::memory> {
+  using CodedError::CodedError;
+};  ///< out of memory
+struct DivergedError : CodedError<ExitCode::diverged> {
+  using CodedError::CodedError;
+};  ///< loss not finite, repeatedly
+struct WriteError : CodedError<ExitCode::write> {
+  using CodedError::CodedError;
+};  ///< disk full, not writable
 
 }  // namespace scrawl

@@ -7,12 +7,12 @@
 /// Each step reads g' = g gradient_scale + l2 w + l1 sign(w), does nothing if control[skip] != 0, takes its
 /// rate from control[learning_rate], and t from control[step] (steps done, so the first has t = 1 after +1).
 /// SGD:   m = momentum m + g';  w -= rate (nesterov: g' + momentum m, else m)
-/// Adam:  m = b1 m + (1-b1) g';  v = b2 v + (1-b2) g'^2;  w -= rate (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)
-/// AdamW: Adam without l2 in g', and w -= rate decay w first.
-/// StepEnd: control[step] += 1 unless skipped; control[skipped_in_a_row] = 0 or += 1.
-/// All tensors f32, w, g and moments of one tensor in one placement. `decay` has a factor per tensor on l1,
-/// l2 and weight decay (0 for biases and norms). control: (Control::count) f32.
-/// Source: Sutskever et al., 2013; Kingma & Ba, 2015; Loshchilov & Hutter, 2019; forms as in PyTorch.
+/// Adam:  m = b1 m + (1-b1) g';  v = b2 v + (1-b2) g'^2;  w -= rate (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) +
+/// eps) AdamW: Adam without l2 in g', and w -= rate decay w first. StepEnd: control[step] += 1 unless
+/// skipped; control[skipped_in_a_row] = 0 or += 1. All tensors f32, w, g and moments of one tensor in one
+/// placement. `decay` has a factor per tensor on l1, l2 and weight decay (0 for biases and norms). control:
+/// (Control::count) f32. Source: Sutskever et al., 2013; Kingma & Ba, 2015; Loshchilov & Hutter, 2019; forms
+/// as in PyTorch.
 
 #include <vector>
 
@@ -21,7 +21,17 @@
 namespace scrawl {
 
 struct Control {
-  enum Slot : int { step, learning_rate, loss_scale, loss, gradient_norm, gradient_scale, skip, skipped_in_a_row, count };
+  enum Slot : int {
+    step,
+    learning_rate,
+    loss_scale,
+    loss,
+    gradient_norm,
+    gradient_scale,
+    skip,
+    skipped_in_a_row,
+    count
+  };
 };
 
 struct GradientNorm {
@@ -39,8 +49,8 @@ struct OptimizerStep {
   enum class Nesterov : std::uint8_t { no, yes } nesterov = Nesterov::no;
   float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
   float l1 = 0, l2 = 0, weight_decay = 0;
-  std::vector<float> decay;        ///< factor per tensor
-  std::vector<View> w, g, m, v;    ///< v is empty for SGD
+  std::vector<float> decay;      ///< factor per tensor
+  std::vector<View> w, g, m, v;  ///< v is empty for SGD
   View control;
 };
 

@@ -17,8 +17,8 @@
 
 namespace scrawl {
 
-enum class Origin : std::uint8_t { native, vendor };                     ///< our own kernel, or a library's
-enum class KernelSet : std::uint8_t { automatic, native, vendor };       ///< --kernels
+enum class Origin : std::uint8_t { native, vendor };                ///< our own kernel, or a library's
+enum class KernelSet : std::uint8_t { automatic, native, vendor };  ///< --kernels
 
 /// What restricts the choice of a variant.
 struct Selection {

@@ -52,7 +52,10 @@ struct View {
   const Layout* layout = nullptr;  ///< when set, `strides` means nothing
 
   bool present() const { return shape.rank > 0; }  ///< optional operands are absent when default-made
-  template <class T> T* as() const { return static_cast<T*>(data); }
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data);
+  }
 };
 
 View make_view(void* data, DType, const Shape&, Order = Order::row_major);

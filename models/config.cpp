@@ -27,7 +27,8 @@ toml::node* Config::find(std::string_view key) {
   return table_->get(key);
 }
 
-std::int64_t Config::integer(std::string_view key, std::int64_t fallback, std::int64_t least, std::int64_t most) {
+std::int64_t Config::integer(std::string_view key, std::int64_t fallback, std::int64_t least,
+                             std::int64_t most) {
   auto* const node = find(key);
   if (!node) table_->insert(key, fallback);
   const auto value = node ? node->value_exact<std::int64_t>() : std::optional(fallback);
@@ -42,7 +43,9 @@ std::int64_t Config::integer(std::string_view key, std::int64_t fallback, std::i
 double Config::number(std::string_view key, double fallback, double least, double most) {
   auto* const node = find(key);
   if (!node) table_->insert(key, fallback);
-  const auto value = node && node->is_number() ? node->value<double>() : node ? std::nullopt : std::optional(fallback);
+  const auto value = node && node->is_number() ? node->value<double>()
+                     : node                    ? std::nullopt
+                                               : std::optional(fallback);
   if (!value) fail(key, "expected a number");
   if (!(*value >= least && *value <= most))
     fail(key, std::isinf(most) ? fmt::format("expected at least {}, got {}", least, *value)
@@ -94,7 +97,8 @@ Config Config::table(std::string_view key) {
   auto* const node = find(key);
   if (node && !node->is_table()) fail(key, "expected a table");
   if (!node) table_->insert(key, toml::table{});
-  return Config(*table_->get(key)->as_table(), where_.empty() ? std::string(key) : fmt::format("{}.{}", where_, key));
+  return Config(*table_->get(key)->as_table(),
+                where_.empty() ? std::string(key) : fmt::format("{}.{}", where_, key));
 }
 
 std::vector<Config> Config::tables(std::string_view key) {
@@ -138,7 +142,8 @@ void Config::fail(std::string_view key, const std::string& message) const {
   throw UsageError("{}{}{}{}: {}", file_and_line(source), where_, where_.empty() ? "" : ".", key, message);
 }
 
-void Config::fail_choice(std::string_view key, const std::string& got, const std::vector<std::string>& all) const {
+void Config::fail_choice(std::string_view key, const std::string& got,
+                         const std::vector<std::string>& all) const {
   fail(key, fmt::format("expected one of {}; got {}", fmt::join(all, ", "), got));
 }
 

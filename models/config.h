@@ -1,11 +1,12 @@
 #pragma once
-/// One table of a TOML file, read strictly: every value is checked, every key must be known, and an error names
-/// file, line and the nearest key. Defaults are written back, so that the table ends up as the effective one.
+/// One table of a TOML file, read strictly: every value is checked, every key must be known, and an error
+/// names file, line and the nearest key. Defaults are written back, so that the table ends up as the
+/// effective one.
 
+#include <toml++/toml.h>
 #include <limits>
 #include <string>
 #include <string_view>
-#include <toml++/toml.h>
 #include <utility>
 #include <vector>
 
@@ -13,7 +14,8 @@
 
 namespace scrawl {
 
-/// Edits to turn one into the other are at most a third of the longer: the name that was probably meant, or "".
+/// Edits to turn one into the other are at most a third of the longer: the name that was probably meant, or
+/// "".
 std::string nearest_name(std::string_view name, const std::vector<std::string>& known);
 
 class Config {
@@ -31,7 +33,8 @@ class Config {
   bool flag(std::string_view key, bool fallback);
 
   /// One integer, or two as [height, width].
-  std::pair<std::int64_t, std::int64_t> pair(std::string_view key, std::pair<std::int64_t, std::int64_t> fallback,
+  std::pair<std::int64_t, std::int64_t> pair(std::string_view key,
+                                             std::pair<std::int64_t, std::int64_t> fallback,
                                              std::int64_t least);
 
   /// One of a few names.
@@ -65,14 +68,16 @@ class Config {
 
  private:
   toml::node* find(std::string_view key);
-  [[noreturn]] void fail_choice(std::string_view key, const std::string& got, const std::vector<std::string>& all) const;
+  [[noreturn]] void fail_choice(std::string_view key, const std::string& got,
+                                const std::vector<std::string>& all) const;
 
   toml::table* table_;
   std::string where_;
   std::vector<std::string> known_;
 };
 
-/// Parses a TOML file. DataError if it cannot be read, UsageError with file, line and cause if it is not TOML.
+/// Parses a TOML file. DataError if it cannot be read, UsageError with file, line and cause if it is not
+/// TOML.
 toml::table read_toml(const std::string& path);
 
 /// Sets a dotted path to a TOML value ("training.epochs=5"; what is no TOML value is taken as text).

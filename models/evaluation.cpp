@@ -25,8 +25,10 @@ Evaluation evaluate(Recognizer& recognizer, const std::shared_ptr<BatchMaker>& b
                     const EvaluationOptions& options) {
   const auto& alphabet = recognizer.alphabet();
   Evaluation result;
-  if (alphabet.target() == Target::sequence) result.text.emplace();
-  else result.classes.emplace(alphabet.classes());
+  if (alphabet.target() == Target::sequence)
+    result.text.emplace();
+  else
+    result.classes.emplace(alphabet.classes());
 
   const auto start = std::chrono::steady_clock::now();
   Loader loader(batches, {.workers = options.workers});
@@ -38,8 +40,10 @@ Evaluation evaluate(Recognizer& recognizer, const std::shared_ptr<BatchMaker>& b
       const auto& info = batches->dataset().info(batch->samples[i]);
       const auto& reading = readings[i];
       if (std::isfinite(reading.loss)) loss += reading.loss, ++with_loss;
-      if (result.text) result.text->add(to_utf8(normalise(info.label, alphabet.normalisation())), reading.text, info.writer);
-      else result.classes->add(batch->labels[i], reading.class_index);
+      if (result.text)
+        result.text->add(to_utf8(normalise(info.label, alphabet.normalisation())), reading.text, info.writer);
+      else
+        result.classes->add(batch->labels[i], reading.class_index);
     }
     done += batch->n;
     if (options.progress) options.progress(done, batches->samples());
@@ -47,7 +51,8 @@ Evaluation evaluate(Recognizer& recognizer, const std::shared_ptr<BatchMaker>& b
   }
   result.loss = with_loss ? loss / static_cast<double>(with_loss) : 0;
   result.skipped = static_cast<std::int64_t>(batches->skipped().size()) +
-                   std::ranges::count_if(batches->dataset().skipped(), [](const Skipped& s) { return s.reason != another_split; });
+                   std::ranges::count_if(batches->dataset().skipped(),
+                                         [](const Skipped& s) { return s.reason != another_split; });
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }

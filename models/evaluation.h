@@ -14,8 +14,8 @@
 namespace scrawl {
 
 struct Evaluation {
-  double loss = 0;     ///< mean over the samples whose label the network can spell
-  double seconds = 0;  ///< of reading, loading included
+  double loss = 0;           ///< mean over the samples whose label the network can spell
+  double seconds = 0;        ///< of reading, loading included
   std::int64_t skipped = 0;  ///< samples of the split that could not be read, and any that the set left out
   std::optional<ClassifierMetrics> classes;
   std::optional<TextMetrics> text;

@@ -11,7 +11,8 @@ namespace {
 class Draws {
  public:
   Draws(std::string_view name, std::uint64_t seed)
-      : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}, name_(draw_key(name)) {}
+      : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)},
+        name_(draw_key(name)) {}
 
   float next() {
     if (at_ % 4 == 0) words_ = philox({static_cast<std::uint32_t>(at_ / 4), 0, name_, 0x696e6974u}, key_);
@@ -47,7 +48,9 @@ void fill(std::span<float> values, const Shape& shape, const ParameterStart& sta
     case Kind::uniform:
       for (auto& v : values) v = start.constant + (start.bound > 0 ? start.bound * draws.next() : 0);
       break;
-    case Kind::orthogonal: orthogonal(values, static_cast<std::size_t>(shape[shape.rank - 1]), draws); break;
+    case Kind::orthogonal:
+      orthogonal(values, static_cast<std::size_t>(shape[shape.rank - 1]), draws);
+      break;
     case Kind::forget_one: {
       const auto gates = static_cast<std::size_t>(shape[1]), hidden = gates / 4;
       for (std::size_t i = 0; i < values.size(); ++i) values[i] = i % gates / hidden == 1 ? 1.0f : 0.0f;

@@ -28,8 +28,11 @@ std::vector<LstmPart> lstm_parts(const Tensor& tensor) {
   if (!weight && !bias) return parts;
   for (std::int64_t d = 0; d < tensor.spec.shape[0]; ++d) {
     const auto suffix = fmt::format("_l0{}", d == 1 ? "_reverse" : "");
-    if (weight) parts.push_back({layer + what + suffix, d, false});
-    else for (const bool hidden : {false, true}) parts.push_back({fmt::format("{}bias_{}{}", layer, hidden ? "hh" : "ih", suffix), d, hidden});
+    if (weight)
+      parts.push_back({layer + what + suffix, d, false});
+    else
+      for (const bool hidden : {false, true})
+        parts.push_back({fmt::format("{}bias_{}{}", layer, hidden ? "hh" : "ih", suffix), d, hidden});
   }
   return parts;
 }
@@ -40,14 +43,17 @@ Shape without_first(const Shape& shape) {
   return rest;
 }
 
-bool in_file(const Tensor& t) { return t.role == Role::parameter || (t.role == Role::state && t.name != "log_priors"); }
+bool in_file(const Tensor& t) {
+  return t.role == Role::parameter || (t.role == Role::state && t.name != "log_priors");
+}
 
-const StoredTensor& require(const TensorFile& file, const std::string& name, const Shape& shape, const std::string& source) {
+const StoredTensor& require(const TensorFile& file, const std::string& name, const Shape& shape,
+                            const std::string& source) {
   const auto* const found = file.find(name);
   if (!found) throw DataError("{}: tensor {} is missing", source, name);
   if (found->type != DType::f32 || found->shape != shape)
-    throw DataError("{}: tensor {}: expected f32 {}, got {} {}", source, name, to_string(shape), name_of(found->type),
-                    to_string(found->shape));
+    throw DataError("{}: tensor {}: expected f32 {}, got {} {}", source, name, to_string(shape),
+                    name_of(found->type), to_string(found->shape));
   return *found;
 }
 
@@ -91,7 +97,8 @@ std::vector<StoredTensor> weights_to_file(const Storage& storage, const Graph& g
   return stored;
 }
 
-void weights_from_file(Storage& storage, const Graph& graph, const TensorFile& file, const std::string& source) {
+void weights_from_file(Storage& storage, const Graph& graph, const TensorFile& file,
+                       const std::string& source) {
   std::set<std::string> used;
   for (const auto& tensor : graph.tensors()) {
     if (!in_file(tensor)) continue;
@@ -116,7 +123,8 @@ void weights_from_file(Storage& storage, const Graph& graph, const TensorFile& f
     storage.write(tensor.name, std::as_bytes(std::span(values)));
   }
   for (const auto& tensor : file.tensors)
-    if (!used.contains(tensor.name)) throw DataError("{}: tensor {} is not part of the network", source, tensor.name);
+    if (!used.contains(tensor.name))
+      throw DataError("{}: tensor {} is not part of the network", source, tensor.name);
 }
 
 std::vector<NamedView> views_of(const std::vector<StoredTensor>& tensors) {
@@ -131,7 +139,8 @@ fs::path find_model(const std::string& model) {
   if (fs::is_regular_file(path)) return path;
   if (fs::is_directory(path)) {
     for (const auto* const which : {"best", "last"})
-      if (const auto weights = path / "weights" / (std::string(which) + ".safetensors"); fs::exists(weights)) return weights;
+      if (const auto weights = path / "weights" / (std::string(which) + ".safetensors"); fs::exists(weights))
+        return weights;
     throw DataError("{}: expected weights/best.safetensors in a run directory, found none", model);
   }
   throw DataError("{}: no such model: expected a run directory or a .safetensors file", model);

@@ -23,7 +23,8 @@ struct ModelDescription {
 /// The JSON that a model file carries: version, architecture and input (the effective recipe), alphabet with
 /// its normalisation, metrics.
 nlohmann::json to_json(const ModelDescription&);
-ModelDescription description_from_json(const nlohmann::json&, const std::string& source);  ///< throws DataError
+ModelDescription description_from_json(const nlohmann::json&,
+                                       const std::string& source);  ///< throws DataError
 
 /// Parameters and running statistics as they lie in a file. A (bi)LSTM's stacked tensors become PyTorch's
 /// weight_ih_l0, weight_hh_l0, bias_ih_l0 and _reverse ones, with bias_hh zero. Everything is f32.

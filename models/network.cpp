@@ -10,7 +10,11 @@ namespace {
 class Builder {
  public:
   Builder(const Recipe& recipe, int classes, const NetworkShape& shape, NetworkUse use, DType type)
-      : recipe_(recipe), classes_(classes), shape_(shape), use_(use), type_(type),
+      : recipe_(recipe),
+        classes_(classes),
+        shape_(shape),
+        use_(use),
+        type_(type),
         parameter_type_(type == DType::f64 ? DType::f64 : DType::f32) {}
 
   Network build() {
@@ -68,7 +72,8 @@ class Builder {
 
   TensorId parameter(const std::string& name, const Shape& shape, ParameterStart start) {
     start.name = name;
-    const bool known = std::ranges::any_of(graph().tensors(), [&](const Tensor& t) { return t.name == name; });
+    const bool known =
+        std::ranges::any_of(graph().tensors(), [&](const Tensor& t) { return t.name == name; });
     if (!known) net_.starts.push_back(start);
     auto spec = matrix_spec(parameter_type_, shape);
     return graph().parameter(name, spec);
@@ -85,17 +90,24 @@ class Builder {
 
   /// Valid widths after a window along W; none where widths are not carried.
   TensorId widths_after(const std::string& name, const WindowWidths& window) {
-    return widths_ == no_tensor ? no_tensor : graph().add(name + "/widths", ops::ScaleWidths{window}, {widths_})[0];
+    return widths_ == no_tensor ? no_tensor
+                                : graph().add(name + "/widths", ops::ScaleWidths{window}, {widths_})[0];
   }
 
   TensorId conv_widths(const std::string& name, const ConvLayer& l, std::int64_t width_out) {
     const auto& p = l.params;
-    return widths_after(name, {.extent = p.dilation_w * (l.kernel_w - 1) + 1, .stride = p.stride_w,
-                               .pad_left = p.pad_left, .pad_right = p.pad_right, .width = width_out});
+    return widths_after(name, {.extent = p.dilation_w * (l.kernel_w - 1) + 1,
+                               .stride = p.stride_w,
+                               .pad_left = p.pad_left,
+                               .pad_right = p.pad_right,
+                               .width = width_out});
   }
 
   TensorId pool_widths(const std::string& name, const PoolParams& p) {
-    return widths_after(name, {.extent = p.window_w, .stride = p.stride_w, .pad_left = p.pad_w, .pad_right = p.pad_w,
+    return widths_after(name, {.extent = p.window_w,
+                               .stride = p.stride_w,
+                               .pad_left = p.pad_w,
+                               .pad_right = p.pad_w,
                                .width = pool_output(p, x())[3]});
   }
 
@@ -106,7 +118,8 @@ class Builder {
   void add(const std::string& name, const ConvLayer& l) {
     require_image("conv");
     if (x()[1] % l.params.groups || l.filters % l.params.groups)
-      throw ShapeError("conv: groups {} must divide {} channels and {} filters", l.params.groups, x()[1], l.filters);
+      throw ShapeError("conv: groups {} must divide {} channels and {} filters", l.params.groups, x()[1],
+                       l.filters);
     const auto fan_in = static_cast<float>(x()[1] / l.params.groups * l.kernel_h * l.kernel_w);
     auto w = parameter(name + ".weight", {l.filters, x()[1] / l.params.groups, l.kernel_h, l.kernel_w},
                        {.bound = std::sqrt(6.0f / fan_in)});
@@ -127,7 +140,8 @@ class Builder {
     const auto after = conv_widths(name, l, out[3]);
     if (pool && training()) {
       const auto pooled = widths_after_pool(name, after, out, pool->params);
-      x_ = graph().add(name, ops::Conv2dPool{l.params, pool->params}, {x_, compute_copy(w), b, widths_, after, pooled})[0];
+      x_ = graph().add(name, ops::Conv2dPool{l.params, pool->params},
+                       {x_, compute_copy(w), b, widths_, after, pooled})[0];
       widths_ = pooled;
       return;
     }
@@ -138,7 +152,10 @@ class Builder {
 
   TensorId widths_after_pool(const std::string& name, TensorId before, const Shape& in, const PoolParams& p) {
     if (before == no_tensor) return no_tensor;
-    const WindowWidths window{.extent = p.window_w, .stride = p.stride_w, .pad_left = p.pad_w, .pad_right = p.pad_w,
+    const WindowWidths window{.extent = p.window_w,
+                              .stride = p.stride_w,
+                              .pad_left = p.pad_w,
+                              .pad_right = p.pad_w,
                               .width = pool_output(p, in)[3]};
     return graph().add(name + "/pooled_widths", ops::ScaleWidths{window}, {before})[0];
   }
@@ -155,8 +172,8 @@ class Builder {
             state("running_mean"), state("running_var")};
   }
 
-  /// Convolution and batch norm, with whatever ReLU and pooling follow. Outside of training the norm is part of
-  /// the convolution's weights.
+  /// Convolution and batch norm, with whatever ReLU and pooling follow. Outside of training the norm is part
+  /// of the convolution's weights.
   void add_normalised(const std::string& name, const std::string& norm_name, const ConvLayer& l,
                       const NormLayer& norm, TensorId w, TensorId b) {
     const auto t = norm_tensors(norm_name, l.filters);
@@ -178,7 +195,9 @@ class Builder {
     const auto* const pool = relu && training() ? take_max_pool() : nullptr;
     const std::vector<TensorId> in{x_, t.gamma, t.beta, t.mean, t.variance, widths_};
     if (!pool) {
-      x_ = graph().add(name, ops::BatchNorm{norm.epsilon, norm.momentum, relu ? Activation::relu : Activation::none}, in)[0];
+      x_ = graph().add(
+          name, ops::BatchNorm{norm.epsilon, norm.momentum, relu ? Activation::relu : Activation::none},
+          in)[0];
       return;
     }
     auto fused_in = in;
@@ -225,20 +244,23 @@ class Builder {
     const auto inputs = x()[x().rank - 1];
     ops::Dense dense{.output = last ? ops::Dense::Output::f32 : ops::Dense::Output::as_input};
     if (const auto* const activation = take<ActivationLayer>()) dense.activation = activation->kind;
-    const bool saturates = last || dense.activation == Activation::sigmoid || dense.activation == Activation::tanh;
+    const bool saturates =
+        last || dense.activation == Activation::sigmoid || dense.activation == Activation::tanh;
     const auto spread = saturates ? static_cast<float>(inputs + units) : static_cast<float>(inputs);
     const auto w = parameter(name + ".weight", {units, inputs}, {.bound = std::sqrt(6.0f / spread)});
     x_ = graph().add(name, dense, {x_, compute_copy(w), zeros(name + ".bias", units)})[0];
   }
 
   void add(const std::string& name, const LstmLayer& l) {
-    if (x().rank != 3) throw ShapeError("lstm needs a sequence: put columns before it, got {}", to_string(x()));
+    if (x().rank != 3)
+      throw ShapeError("lstm needs a sequence: put columns before it, got {}", to_string(x()));
     const std::int64_t directions = l.bidirectional ? 2 : 1, inputs = x()[2];
     const auto w_ih = parameter(name + ".weight_ih", {directions, 4 * l.units, inputs},
                                 {.bound = std::sqrt(6.0f / static_cast<float>(inputs + l.units))});
     const auto w_hh = parameter(name + ".weight_hh", {directions, 4 * l.units, l.units},
                                 {.kind = ParameterStart::Kind::orthogonal});
-    const auto b = parameter(name + ".bias", {directions, 4 * l.units}, {.kind = ParameterStart::Kind::forget_one});
+    const auto b =
+        parameter(name + ".bias", {directions, 4 * l.units}, {.kind = ParameterStart::Kind::forget_one});
     x_ = graph().add(name, ops::Lstm{}, {x_, compute_copy(w_ih), compute_copy(w_hh), b, widths_})[0];
   }
 
@@ -246,10 +268,11 @@ class Builder {
     const bool sequence = recipe_.target == Target::sequence;
     const auto& last = recipe_.layers.back();
     const auto* const dense = std::get_if<DenseLayer>(&last.what);
-    if (!dense || dense->units != 0) throw UsageError("{}: the last layer must be of type classes", last.where);
+    if (!dense || dense->units != 0)
+      throw UsageError("{}: the last layer must be of type classes", last.where);
     if (x().rank != (sequence ? 3 : 2))
-      throw UsageError("{}: labels = \"{}\" needs {} before it, got {}", last.where, sequence ? "text" : "class",
-                       sequence ? "columns" : "flatten", to_string(x()));
+      throw UsageError("{}: labels = \"{}\" needs {} before it, got {}", last.where,
+                       sequence ? "text" : "class", sequence ? "columns" : "flatten", to_string(x()));
     if (sequence) net_.frames = x()[0];
     if (use_ != NetworkUse::training) {
       const auto log_p = graph().add("log_softmax", ops::Softmax{SoftmaxKind::log_softmax}, {x_})[0];
@@ -260,9 +283,11 @@ class Builder {
   }
 
   void add_loss(bool sequence) {
-    const auto losses = sequence ? graph().add("ctc", ops::Ctc{}, {x_, labels(), graph().input("label_lengths", lengths_spec()),
-                                                                  input_lengths()})[0]
-                                 : cross_entropy();
+    const auto losses =
+        sequence
+            ? graph().add("ctc", ops::Ctc{},
+                          {x_, labels(), graph().input("label_lengths", lengths_spec()), input_lengths()})[0]
+            : cross_entropy();
     if (use_ == NetworkUse::evaluation) {
       graph().output("losses", losses);
       return;
@@ -272,15 +297,19 @@ class Builder {
   }
 
   TensorId labels() {
-    return graph().input("labels", matrix_spec(DType::i32, {shape_.batch, std::max<std::int64_t>(1, shape_.longest_label)}));
+    return graph().input(
+        "labels", matrix_spec(DType::i32, {shape_.batch, std::max<std::int64_t>(1, shape_.longest_label)}));
   }
 
-  TensorId input_lengths() { return widths_ != no_tensor ? widths_ : graph().input("input_lengths", lengths_spec()); }
+  TensorId input_lengths() {
+    return widths_ != no_tensor ? widths_ : graph().input("input_lengths", lengths_spec());
+  }
 
   TensorId cross_entropy() {
     const auto targets = graph().input("targets", lengths_spec());
     const bool corrected = training() && recipe_.training.prior_correction > 0;
-    const auto adjustment = corrected ? graph().state("log_priors", matrix_spec(parameter_type_, {classes_})) : no_tensor;
+    const auto adjustment =
+        corrected ? graph().state("log_priors", matrix_spec(parameter_type_, {classes_})) : no_tensor;
     const auto smoothing = training() ? static_cast<float>(recipe_.training.label_smoothing) : 0.0f;
     return graph().add("cross_entropy", ops::CrossEntropyLoss{smoothing}, {x_, targets, adjustment})[0];
   }
@@ -297,7 +326,8 @@ class Builder {
 
 }  // namespace
 
-Network build_network(const Recipe& recipe, int classes, const NetworkShape& shape, NetworkUse use, DType type) {
+Network build_network(const Recipe& recipe, int classes, const NetworkShape& shape, NetworkUse use,
+                      DType type) {
   return Builder(recipe, classes, shape, use, type).build();
 }
 
@@ -306,8 +336,10 @@ int frames_of(const Recipe& recipe, int valid_width) {
   std::int64_t width = valid_width;
   for (const auto& layer : recipe.layers) {
     if (const auto* const c = std::get_if<ConvLayer>(&layer.what))
-      width = (width + c->params.pad_left + c->params.pad_right - c->params.dilation_w * (c->kernel_w - 1) - 1) /
-                  c->params.stride_w + 1;
+      width =
+          (width + c->params.pad_left + c->params.pad_right - c->params.dilation_w * (c->kernel_w - 1) - 1) /
+              c->params.stride_w +
+          1;
     if (const auto* const p = std::get_if<PoolLayer>(&layer.what))
       width = (width + 2 * p->params.pad_w - p->params.window_w) / p->params.stride_w + 1;
   }

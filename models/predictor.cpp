@@ -6,7 +6,8 @@ namespace scrawl {
 namespace {
 
 ModelDescription describe(const TensorFile& file, const std::string& source) {
-  if (file.metadata.is_null()) throw DataError("{}: is no scrawl model: it has weights, but no description of the network", source);
+  if (file.metadata.is_null())
+    throw DataError("{}: is no scrawl model: it has weights, but no description of the network", source);
   return description_from_json(file.metadata, source);
 }
 
@@ -20,9 +21,11 @@ Predictor::Predictor(const std::filesystem::path& file, Device& device, Precisio
 
 Predictor::Predictor(const TensorFile& file, const std::string& source, Device& device, Precision precision)
     : description_(describe(file, source)), storage_(device), arena_(device) {
-  const auto network = build_network(description_.recipe, description_.alphabet.classes(), {}, NetworkUse::training, DType::f32);
+  const auto network = build_network(description_.recipe, description_.alphabet.classes(), {},
+                                     NetworkUse::training, DType::f32);
   weights_from_file(storage_, network.graph, file, source);
-  recognizer_ = std::make_unique<Recognizer>(device, storage_, arena_, description_.recipe, description_.alphabet, precision);
+  recognizer_ = std::make_unique<Recognizer>(device, storage_, arena_, description_.recipe,
+                                             description_.alphabet, precision);
 }
 
 Recognizer::Reading Predictor::read(const std::filesystem::path& image, int alternatives) {

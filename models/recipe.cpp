@@ -26,7 +26,8 @@ ConvLayer read_conv(Config& c) {
   std::tie(p.dilation_h, p.dilation_w) = c.pair("dilation", {1, 1}, 1);
   p.groups = c.integer("groups", 1, 1);
   enum class Padding { same, valid };
-  if (c.choice("padding", Padding::valid, {{"same", Padding::same}, {"valid", Padding::valid}}) == Padding::same) {
+  if (c.choice("padding", Padding::valid, {{"same", Padding::same}, {"valid", Padding::valid}}) ==
+      Padding::same) {
     const auto h = p.dilation_h * (conv.kernel_h - 1), w = p.dilation_w * (conv.kernel_w - 1);
     p.pad_top = h / 2, p.pad_bottom = h - h / 2, p.pad_left = w / 2, p.pad_right = w - w / 2;
   }
@@ -76,7 +77,8 @@ std::vector<Layer> read_layers(Config network) {
   for (auto c : network.tables("layers")) {
     const auto reader = c.choice<Reader>("type", nullptr, layer_types);
     const auto type = c.text("type", "");
-    const auto name = c.text("name", type == "classes" ? "output" : fmt::format("{}{}", type, ++numbers[type]));
+    const auto name =
+        c.text("name", type == "classes" ? "output" : fmt::format("{}{}", type, ++numbers[type]));
     if (name.empty() || name.find_first_of("./ ") != std::string::npos)
       c.fail("name", "expected a name without dots, slashes and spaces");
     if (std::ranges::any_of(layers, [&](const Layer& l) { return l.name == name; }))
@@ -95,11 +97,14 @@ void read_input(Config c, Recipe& r) {
   p.width = static_cast<int>(c.integer("width", 28, 1, 16384));
   p.channels = static_cast<int>(c.integer("channels", 1, 1, 3));
   if (p.channels == 2) c.fail("channels", "expected 1 (gray) or 3 (colour)");
-  p.fit = c.choice("fit", Fit::centre, {{"left", Fit::left}, {"centre", Fit::centre}, {"stretch", Fit::stretch}});
-  p.polarity = c.choice("ink", Polarity::automatic,
-                        {{"auto", Polarity::automatic}, {"dark", Polarity::dark_on_light}, {"light", Polarity::light_on_dark}});
+  p.fit =
+      c.choice("fit", Fit::centre, {{"left", Fit::left}, {"centre", Fit::centre}, {"stretch", Fit::stretch}});
+  p.polarity = c.choice(
+      "ink", Polarity::automatic,
+      {{"auto", Polarity::automatic}, {"dark", Polarity::dark_on_light}, {"light", Polarity::light_on_dark}});
   p.crop = c.choice("crop", Crop::none, {{"none", Crop::none}, {"ink", Crop::ink}});
-  p.contrast = c.choice("contrast", Contrast::keep, {{"keep", Contrast::keep}, {"stretch", Contrast::stretch}});
+  p.contrast =
+      c.choice("contrast", Contrast::keep, {{"keep", Contrast::keep}, {"stretch", Contrast::stretch}});
   r.valid_widths = c.flag("valid_widths", false);
   if (r.valid_widths && p.fit != Fit::left) c.fail("valid_widths", "needs fit = \"left\"");
   c.done();
@@ -115,12 +120,14 @@ void read_data(Config c, Recipe& r) {
   d.image_folder = c.text("image_folder", "");
   d.classes = c.text("classes", "");
   using O = DataOptions::Orientation;
-  d.orientation = c.choice("orientation", O::by_name, {{"by_name", O::by_name}, {"rows", O::rows}, {"columns", O::columns}});
+  d.orientation = c.choice("orientation", O::by_name,
+                           {{"by_name", O::by_name}, {"rows", O::rows}, {"columns", O::columns}});
   d.validation_fraction = c.number("validation_fraction", 0.1, 0, 0.9);
   d.test_fraction = c.number("test_fraction", 0.1, 0, 0.9);
   r.target = c.choice("labels", Target::single, {{"text", Target::sequence}, {"class", Target::single}});
-  r.normalisation = c.choice("normalisation", Normalisation::nfc,
-                             {{"none", Normalisation::none}, {"nfc", Normalisation::nfc}, {"nfkc", Normalisation::nfkc}});
+  r.normalisation =
+      c.choice("normalisation", Normalisation::nfc,
+               {{"none", Normalisation::none}, {"nfc", Normalisation::nfc}, {"nfkc", Normalisation::nfkc}});
   auto a = c.table("augment");
   r.augmentation = {.rotate = a.number("rotate", 0, 0, 180),
                     .shear = a.number("shear", 0, 0, 2),
@@ -137,7 +144,10 @@ Schedule read_schedule(Config c) {
   using Kind = Schedule::Kind;
   Schedule s;
   s.kind = c.choice("kind", Kind::constant,
-                    {{"constant", Kind::constant}, {"step", Kind::step}, {"cosine", Kind::cosine}, {"one_cycle", Kind::one_cycle}});
+                    {{"constant", Kind::constant},
+                     {"step", Kind::step},
+                     {"cosine", Kind::cosine},
+                     {"one_cycle", Kind::one_cycle}});
   s.peak = c.number("learning_rate", 1e-3, 0, 1e3);
   s.last = c.number("last_rate", 0, 0, 1e3);
   s.warmup = c.number("warmup", 0, 0, 0.99);
@@ -149,8 +159,9 @@ Schedule read_schedule(Config c) {
 
 OptimizerStep read_optimizer(Config c) {
   OptimizerStep o;
-  o.kind = c.choice("kind", OptimizerKind::adam,
-                    {{"sgd", OptimizerKind::sgd}, {"adam", OptimizerKind::adam}, {"adamw", OptimizerKind::adamw}});
+  o.kind =
+      c.choice("kind", OptimizerKind::adam,
+               {{"sgd", OptimizerKind::sgd}, {"adam", OptimizerKind::adam}, {"adamw", OptimizerKind::adamw}});
   o.momentum = static_cast<float>(c.number("momentum", 0.9, 0, 1));
   o.nesterov = c.flag("nesterov", false) ? OptimizerStep::Nesterov::yes : OptimizerStep::Nesterov::no;
   o.beta1 = static_cast<float>(c.number("beta1", 0.9, 0, 0.999999));
@@ -159,7 +170,8 @@ OptimizerStep read_optimizer(Config c) {
   o.l1 = static_cast<float>(c.number("l1", 0, 0, 1));
   o.l2 = static_cast<float>(c.number("l2", 0, 0, 1));
   o.weight_decay = static_cast<float>(c.number("weight_decay", 0, 0, 1));
-  if (o.weight_decay > 0 && o.kind != OptimizerKind::adamw) c.fail("weight_decay", "is adamw's; others take l2");
+  if (o.weight_decay > 0 && o.kind != OptimizerKind::adamw)
+    c.fail("weight_decay", "is adamw's; others take l2");
   c.done();
   return o;
 }
@@ -169,7 +181,10 @@ void read_training(Config c, TrainingSettings& t) {
   t.minutes = c.number("minutes", 0, 0);
   t.batch = static_cast<int>(c.integer("batch", 64, 1, 65536));
   t.precision = c.choice("precision", Precision::f32,
-                         {{"f32", Precision::f32}, {"tf32", Precision::tf32}, {"bf16", Precision::bf16}, {"f16", Precision::f16}});
+                         {{"f32", Precision::f32},
+                          {"tf32", Precision::tf32},
+                          {"bf16", Precision::bf16},
+                          {"f16", Precision::f16}});
   t.seed = static_cast<std::uint64_t>(c.integer("seed", 1, 0));
   t.clip = static_cast<float>(c.number("clip", 0, 0));
   t.label_smoothing = c.number("label_smoothing", 0, 0, 0.99);
@@ -201,8 +216,10 @@ Recipe read_recipe(toml::table table, const std::string& fallback_name) {
 void merge(toml::table& base, const toml::table& over) {
   for (const auto& [key, value] : over) {
     auto* const mine = base.get(key);
-    if (mine && mine->is_table() && value.is_table()) merge(*mine->as_table(), *value.as_table());
-    else base.insert_or_assign(key, value);
+    if (mine && mine->is_table() && value.is_table())
+      merge(*mine->as_table(), *value.as_table());
+    else
+      base.insert_or_assign(key, value);
   }
 }
 
@@ -244,10 +261,14 @@ Recipe parse_recipe(const std::string& text, const std::string& source) {
 
 std::string_view name_of(Precision precision) {
   switch (precision) {
-    case Precision::f32: return "f32";
-    case Precision::tf32: return "tf32";
-    case Precision::bf16: return "bf16";
-    case Precision::f16: return "f16";
+    case Precision::f32:
+      return "f32";
+    case Precision::tf32:
+      return "tf32";
+    case Precision::bf16:
+      return "bf16";
+    case Precision::f16:
+      return "f16";
   }
   return "?";
 }
@@ -260,9 +281,12 @@ Precision precision_named(std::string_view name) {
 
 DType storage_type(Precision precision) {
   switch (precision) {
-    case Precision::bf16: return DType::bf16;
-    case Precision::f16: return DType::f16;
-    default: return DType::f32;
+    case Precision::bf16:
+      return DType::bf16;
+    case Precision::f16:
+      return DType::f16;
+    default:
+      return DType::f32;
   }
 }
 

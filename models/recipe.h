@@ -24,20 +24,33 @@ struct ConvLayer {
   std::int64_t kernel_h = 3, kernel_w = 3;
   bool bias = true;
 };
-struct NormLayer { float epsilon, momentum; };
-struct ActivationLayer { Activation kind; };
-struct PoolLayer { PoolParams params; };
-struct DropoutLayer { float rate; };
+struct NormLayer {
+  float epsilon, momentum;
+};
+struct ActivationLayer {
+  Activation kind;
+};
+struct PoolLayer {
+  PoolParams params;
+};
+struct DropoutLayer {
+  float rate;
+};
 struct FlattenLayer {};  ///< image -> row
 struct ColumnsLayer {};  ///< image -> sequence of its columns
-struct DenseLayer { std::int64_t units; };  ///< 0: as many as there are classes
-struct LstmLayer { std::int64_t units; bool bidirectional; };
+struct DenseLayer {
+  std::int64_t units;
+};  ///< 0: as many as there are classes
+struct LstmLayer {
+  std::int64_t units;
+  bool bidirectional;
+};
 
 struct Layer {
   std::string name;
   std::string where;  ///< "crnn.toml:12: network.layers[3]", for errors
-  std::variant<ConvLayer, NormLayer, ActivationLayer, PoolLayer, DropoutLayer, FlattenLayer, ColumnsLayer, DenseLayer,
-               LstmLayer>
+  std::variant<ConvLayer, NormLayer, ActivationLayer, PoolLayer, DropoutLayer, FlattenLayer, ColumnsLayer,
+               DenseLayer, LstmLayer>
       what;
 };
 
@@ -53,12 +66,12 @@ struct TrainingSettings {
   float clip = 0;
   Schedule schedule;
   double label_smoothing = 0;
-  double balance = 0;          ///< 0: samples as they come; 1: classes equally often
-  double prior_correction = 0; ///< tau of the loss corrected for class priors; 0: off
-  int patience = 0;            ///< epochs without a better validation before an early stop; 0: never
-  int workers = 1;             ///< decode threads
+  double balance = 0;           ///< 0: samples as they come; 1: classes equally often
+  double prior_correction = 0;  ///< tau of the loss corrected for class priors; 0: off
+  int patience = 0;             ///< epochs without a better validation before an early stop; 0: never
+  int workers = 1;              ///< decode threads
   double checkpoint_minutes = 5;
-  double minutes = 0;          ///< end after so many minutes of training, finishing the schedule; 0: by epochs
+  double minutes = 0;  ///< end after so many minutes of training, finishing the schedule; 0: by epochs
 };
 
 struct Recipe {
@@ -75,8 +88,8 @@ struct Recipe {
   std::string effective;  ///< the recipe as TOML, with every default written out
 };
 
-/// A recipe by name (from the folder of recipes) or by path, with a configuration file and `--set` assignments
-/// laid over it. Throws UsageError naming file, line and key.
+/// A recipe by name (from the folder of recipes) or by path, with a configuration file and `--set`
+/// assignments laid over it. Throws UsageError naming file, line and key.
 Recipe load_recipe(const std::string& name_or_path, const std::string& config_file,
                    const std::vector<std::string>& assignments);
 

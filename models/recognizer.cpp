@@ -21,8 +21,8 @@ std::vector<T> download(Device& device, const View& from) {
   return values;
 }
 
-void fill_sequence_labels(Device& device, const Program& program, const Batch& batch, int classes, std::int64_t frames,
-                          std::span<const std::int32_t> input_lengths) {
+void fill_sequence_labels(Device& device, const Program& program, const Batch& batch, int classes,
+                          std::int64_t frames, std::span<const std::int32_t> input_lengths) {
   const auto longest = program.input("labels").shape[1];
   std::vector<std::int32_t> padded(static_cast<std::size_t>(batch.n) * static_cast<std::size_t>(longest), 0);
   std::size_t from = 0;
@@ -41,14 +41,15 @@ void fill_sequence_labels(Device& device, const Program& program, const Batch& b
 
 }  // namespace
 
-void fill_inputs(Device& device, const Program& program, const Batch& batch, const Recipe& recipe, int classes,
-                 std::int64_t frames) {
+void fill_inputs(Device& device, const Program& program, const Batch& batch, const Recipe& recipe,
+                 int classes, std::int64_t frames) {
   upload<std::uint8_t>(device, program.input("pixels"), batch.pixels);
   if (program.has_input("widths")) upload<std::int32_t>(device, program.input("widths"), batch.widths);
   std::vector<std::int32_t> lengths(static_cast<std::size_t>(batch.n), static_cast<std::int32_t>(frames));
   if (recipe.valid_widths)
     for (std::size_t i = 0; i < lengths.size(); ++i) lengths[i] = frames_of(recipe, batch.widths[i]);
-  if (program.has_input("input_lengths")) upload<std::int32_t>(device, program.input("input_lengths"), lengths);
+  if (program.has_input("input_lengths"))
+    upload<std::int32_t>(device, program.input("input_lengths"), lengths);
   if (program.has_input("labels")) fill_sequence_labels(device, program, batch, classes, frames, lengths);
   if (program.has_input("targets")) upload<std::int32_t>(device, program.input("targets"), batch.labels);
 }
@@ -62,10 +63,14 @@ Recognizer::Shaped& Recognizer::program_for(const Batch& batch, NetworkUse use) 
   const Key key{batch.n, batch.w, longest, use};
   auto found = programs_.find(key);
   if (found == programs_.end()) {
-    const auto network = build_network(recipe_, alphabet_.classes(), {batch.n, batch.w, longest}, use, storage_type(precision_));
+    const auto network = build_network(recipe_, alphabet_.classes(), {batch.n, batch.w, longest}, use,
+                                       storage_type(precision_));
     const auto graph = decompose(network.graph, device_.backend());
     auto plan = plan_program(lower(graph, {}), device_.backend(), device_.selection());
-    found = programs_.emplace(key, Shaped{std::make_unique<Program>(device_, storage_, arena_, std::move(plan)), network.frames}).first;
+    found = programs_
+                .emplace(key, Shaped{std::make_unique<Program>(device_, storage_, arena_, std::move(plan)),
+                                     network.frames})
+                .first;
   }
   if (!prepared_[key]) {
     found->second.program->prepare();
@@ -95,25 +100,30 @@ std::vector<Recognizer::Reading> Recognizer::read(const Batch& batch, NetworkUse
   return readings;
 }
 
-Recognizer::Reading Recognizer::reading(const View& log_p, const std::vector<std::int32_t>& lengths, std::size_t sample,
-                                        int alternatives) const {
+Recognizer::Reading Recognizer::reading(const View& log_p, const std::vector<std::int32_t>& lengths,
+                                        std::size_t sample, int alternatives) const {
   const auto classes = log_p.shape[log_p.shape.rank - 1];
   if (recipe_.target == Target::sequence) {
     const auto n = log_p.shape[1];
-    View one = make_view(log_p.as<float>() + static_cast<std::int64_t>(sample) * classes, DType::f32, {log_p.shape[0], classes});
+    View one = make_view(log_p.as<float>() + static_cast<std::int64_t>(sample) * classes, DType::f32,
+                         {log_p.shape[0], classes});
     one.strides[0] = n * classes;
     const auto decoded = decode_greedy(one, lengths[sample]);
     return {.text = alphabet_.decode(decoded.classes), .confidence = decoded.confidence()};
   }
-  const std::span row(log_p.as<float>() + static_cast<std::int64_t>(sample) * classes, static_cast<std::size_t>(classes));
+  const std::span row(log_p.as<float>() + static_cast<std::int64_t>(sample) * classes,
+                      static_cast<std::size_t>(classes));
   std::vector<std::int32_t> order(row.size());
   std::iota(order.begin(), order.end(), 0);
-  const auto listed = static_cast<std::ptrdiff_t>(std::clamp<std::size_t>(static_cast<std::size_t>(alternatives) + 1, 1, row.size()));
+  const auto listed = static_cast<std::ptrdiff_t>(
+      std::clamp<std::size_t>(static_cast<std::size_t>(alternatives) + 1, 1, row.size()));
   std::ranges::partial_sort(order, order.begin() + listed, [&](auto a, auto b) {
     return std::pair(-row[static_cast<std::size_t>(a)], a) < std::pair(-row[static_cast<std::size_t>(b)], b);
   });
   const auto named = [&](std::int32_t c) { return alphabet_.decode(std::span(&c, 1)); };
-  Reading best{.text = named(order[0]), .confidence = std::exp(row[static_cast<std::size_t>(order[0])]), .class_index = order[0]};
+  Reading best{.text = named(order[0]),
+               .confidence = std::exp(row[static_cast<std::size_t>(order[0])]),
+               .class_index = order[0]};
   for (auto at = order.begin() + 1; at < order.begin() + listed; ++at)
     best.alternatives.emplace_back(named(*at), std::exp(row[static_cast<std::size_t>(*at)]));
   return best;

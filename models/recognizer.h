@@ -21,14 +21,19 @@ class Recognizer {
   /// The weights are in `storage`; all references must outlive the recognizer.
   Recognizer(Device& device, Storage& storage, Arena& arena, const Recipe& recipe, const Alphabet& alphabet,
              Precision precision)
-      : device_(device), storage_(storage), arena_(arena), recipe_(recipe), alphabet_(alphabet), precision_(precision) {}
+      : device_(device),
+        storage_(storage),
+        arena_(arena),
+        recipe_(recipe),
+        alphabet_(alphabet),
+        precision_(precision) {}
 
   /// What was read of one sample.
   struct Reading {
     std::string text;
-    double confidence = 0;        ///< decode/greedy.h for sequences, the class's probability otherwise
-    std::int32_t class_index = 0; ///< of a classifier
-    double loss = 0;              ///< where the batch has labels
+    double confidence = 0;         ///< decode/greedy.h for sequences, the class's probability otherwise
+    std::int32_t class_index = 0;  ///< of a classifier
+    double loss = 0;               ///< where the batch has labels
     std::vector<std::pair<std::string, double>> alternatives;  ///< of a classifier: classes by probability
   };
 
@@ -49,7 +54,8 @@ class Recognizer {
   using Key = std::tuple<int, int, std::int64_t, NetworkUse>;  // samples, width, longest label
 
   Shaped& program_for(const Batch&, NetworkUse);
-  Reading reading(const View& log_p, const std::vector<std::int32_t>& lengths, std::size_t sample, int alternatives) const;
+  Reading reading(const View& log_p, const std::vector<std::int32_t>& lengths, std::size_t sample,
+                  int alternatives) const;
 
   Device& device_;
   Storage& storage_;

@@ -23,7 +23,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 /// Everything about a run's progress that a checkpoint must bring back.
 struct Progressed {
@@ -38,9 +40,14 @@ struct Progressed {
 };
 
 nlohmann::json to_json(const Progressed& p) {
-  return {{"position", p.position},   {"step_in_epoch", p.step_in_epoch}, {"epoch", p.epoch},
-          {"loss_sum", p.loss_sum},   {"losses", p.losses},               {"best_epoch", p.best_epoch},
-          {"seconds", p.seconds},     {"best", p.best},
+  return {{"position", p.position},
+          {"step_in_epoch", p.step_in_epoch},
+          {"epoch", p.epoch},
+          {"loss_sum", p.loss_sum},
+          {"losses", p.losses},
+          {"best_epoch", p.best_epoch},
+          {"seconds", p.seconds},
+          {"best", p.best},
           {"best_error", p.best_epoch ? nlohmann::json(p.best_error) : nlohmann::json()}};
 }
 
@@ -68,8 +75,10 @@ class Trainer {
     choose_alphabet();
     make_batches();
     build();
-    if (options_.start == TrainingOptions::Start::resume) restore();
-    else begin();
+    if (options_.start == TrainingOptions::Start::resume)
+      restore();
+    else
+      begin();
   }
 
   TrainingResult run() {
@@ -102,16 +111,23 @@ class Trainer {
     if (options_.start == TrainingOptions::Start::fresh) make_directories(options_.out / "weights");
     const auto latest = latest_checkpoint(checkpoints);
     if (options_.start == TrainingOptions::Start::resume) {
-      if (!latest) throw UsageError("{}: nothing to resume: expected a checkpoint in {}", options_.out.string(), checkpoints.string());
+      if (!latest)
+        throw UsageError("{}: nothing to resume: expected a checkpoint in {}", options_.out.string(),
+                         checkpoints.string());
       checkpoint_ = load_checkpoint(*latest);
-      require_same_fingerprint(checkpoint_->state.at("fingerprint"), current_fingerprint(device_.selection().threads));
+      require_same_fingerprint(checkpoint_->state.at("fingerprint"),
+                               current_fingerprint(device_.selection().threads));
       const auto recorded = checkpoint_->state.at("recipe").get<std::string>();
       if (recorded != recipe_.effective)
-        throw UsageError("{}: the recipe differs from the one that the run began with (config.toml there): a resumed run keeps its settings", options_.out.string());
+        throw UsageError(
+            "{}: the recipe differs from the one that the run began with (config.toml there): a resumed run "
+            "keeps its settings",
+            options_.out.string());
       return;
     }
     if (latest || fs::exists(options_.out / "results.csv"))
-      throw UsageError("{}: holds a run already; --resume continues it, --out names another folder", options_.out.string());
+      throw UsageError("{}: holds a run already; --resume continues it, --out names another folder",
+                       options_.out.string());
     write_file_atomically(options_.out / "config.toml", recipe_.effective);
   }
 
@@ -132,23 +148,34 @@ class Trainer {
       loaded_ = read_safetensors(loaded_path_);
       loaded_alphabet_ = of_weights = description_from_json(loaded_->metadata, loaded_path_).alphabet;
     }
-    const auto own = recipe_.target == Target::single
-                         ? Alphabet(dataset_->classes(), Target::single, recipe_.normalisation)
-                         : Alphabet::of_labels(dataset_->labels(Split::train), Target::sequence, recipe_.normalisation);
+    const auto own =
+        recipe_.target == Target::single
+            ? Alphabet(dataset_->classes(), Target::single, recipe_.normalisation)
+            : Alphabet::of_labels(dataset_->labels(Split::train), Target::sequence, recipe_.normalisation);
     alphabet_ = alphabet_for(own, of_weights, options_.alphabet);
     if (checkpoint_) alphabet_ = Alphabet::from_json(checkpoint_->weights.metadata.at("alphabet").dump());
   }
 
   void make_batches() {
     const auto& t = settings();
-    BatchOptions train{.preparation = recipe_.input, .pass = Pass::train, .size = t.batch, .seed = t.seed,
-                       .augmentation = recipe_.augmentation, .balance = t.balance, .bad = options_.bad};
-    if (recipe_.target == Target::sequence) train.frames = [this](int width) { return frames_of(recipe_, width); };
-    train_batches_ = std::make_shared<BatchMaker>(dataset_, dataset_->indices(Split::train), *alphabet_, train);
+    BatchOptions train{.preparation = recipe_.input,
+                       .pass = Pass::train,
+                       .size = t.batch,
+                       .seed = t.seed,
+                       .augmentation = recipe_.augmentation,
+                       .balance = t.balance,
+                       .bad = options_.bad};
+    if (recipe_.target == Target::sequence)
+      train.frames = [this](int width) { return frames_of(recipe_, width); };
+    train_batches_ =
+        std::make_shared<BatchMaker>(dataset_, dataset_->indices(Split::train), *alphabet_, train);
     for (const auto& [reason, count] : count_by_reason(train_batches_->skipped()))
       spdlog::warn("{}: {} training samples left out: {}", dataset_->name(), count, reason);
     const auto validation = dataset_->indices(Split::validation);
-    if (validation.empty()) throw DataError("{}: no validation samples: expected a validation split, or data.validation_fraction > 0", dataset_->name());
+    if (validation.empty())
+      throw DataError(
+          "{}: no validation samples: expected a validation split, or data.validation_fraction > 0",
+          dataset_->name());
     validation_batches_ = evaluation_batches(dataset_, validation, recipe_, *alphabet_, t.batch);
   }
 
@@ -157,32 +184,39 @@ class Trainer {
     for (const auto& label : dataset_->labels(Split::train))
       longest = std::max(longest, static_cast<std::int64_t>(alphabet_->encode_known(label).size()));
     const auto type = storage_type(settings().precision);
-    network_ = build_network(recipe_, alphabet_->classes(), {settings().batch, 0, longest}, NetworkUse::training, type);
+    network_ = build_network(recipe_, alphabet_->classes(), {settings().batch, 0, longest},
+                             NetworkUse::training, type);
     const auto graph = decompose(network_.graph, device_.backend());
     const auto loss = graph.outputs().at("loss");
     LowerOptions lowering{.loss = loss, .seed = static_cast<std::uint32_t>(settings().seed)};
-    lowering.optimizer = OptimizerSettings{.hyper = settings().optimizer, .clip = settings().clip, .decay = {}};
-    program_ = std::make_unique<Program>(device_, storage_, arena_,
-                                         plan_program(lower(graph, lowering), device_.backend(), device_.selection()));
-    recognizer_ = std::make_unique<Recognizer>(device_, storage_, arena_, recipe_, *alphabet_, settings().precision);
+    lowering.optimizer =
+        OptimizerSettings{.hyper = settings().optimizer, .clip = settings().clip, .decay = {}};
+    program_ = std::make_unique<Program>(
+        device_, storage_, arena_,
+        plan_program(lower(graph, lowering), device_.backend(), device_.selection()));
+    recognizer_ =
+        std::make_unique<Recognizer>(device_, storage_, arena_, recipe_, *alphabet_, settings().precision);
   }
 
   void begin() {
     initialize(storage_, network_, settings().seed);
     if (storage_.contains("log_priors")) set_log_priors();
     if (loaded_)
-      load_weights(storage_, network_.graph, recipe_.layers.back().name, std::move(*loaded_), *loaded_alphabet_, *alphabet_, loaded_path_);
+      load_weights(storage_, network_.graph, recipe_.layers.back().name, std::move(*loaded_),
+                   *loaded_alphabet_, *alphabet_, loaded_path_);
     set_control(Control::loss_scale, 1);
   }
 
   /// tau log(share of the class): added to the logits in training only, it makes rare classes cost more.
   void set_log_priors() {
     std::vector<double> counts(static_cast<std::size_t>(alphabet_->classes()), 0.5);
-    for (const auto& label : dataset_->labels(Split::train)) ++counts[static_cast<std::size_t>(alphabet_->encode(label).at(0))];
+    for (const auto& label : dataset_->labels(Split::train))
+      ++counts[static_cast<std::size_t>(alphabet_->encode(label).at(0))];
     double sum = 0;
     for (const auto c : counts) sum += c;
     std::vector<float> priors;
-    for (const auto c : counts) priors.push_back(static_cast<float>(settings().prior_correction * std::log(c / sum)));
+    for (const auto c : counts)
+      priors.push_back(static_cast<float>(settings().prior_correction * std::log(c / sum)));
     storage_.write("log_priors", std::as_bytes(std::span(priors)));
   }
 
@@ -194,7 +228,8 @@ class Trainer {
   }
 
   void set_control(Control::Slot slot, float value) {
-    device_.upload(storage_.at(std::string(control_name)).as<float>() + slot, std::as_bytes(std::span(&value, 1)));
+    device_.upload(storage_.at(std::string(control_name)).as<float>() + slot,
+                   std::as_bytes(std::span(&value, 1)));
   }
 
   std::array<float, Control::count> control() {
@@ -234,8 +269,10 @@ class Trainer {
       }
       step(*loader.next());
       if (seconds_since(last_checkpoint_) > 60 * settings().checkpoint_minutes) save();
-      line.update(done_.step_in_epoch * settings().batch, "loss {:.4f}  {}wait {:.1f}%  total {}", mean_loss(), shown_error(),
-                  100 * (loader.seconds_waited() - waited_before) / seconds_since(*epoch_start_), shown_time_left());
+      line.update(done_.step_in_epoch * settings().batch, "loss {:.4f}  {}wait {:.1f}%  total {}",
+                  mean_loss(), shown_error(),
+                  100 * (loader.seconds_waited() - waited_before) / seconds_since(*epoch_start_),
+                  shown_time_left());
     }
     epoch_seconds_ = seconds_since(*epoch_start_);
     epoch_images_ = (done_.step_in_epoch - first_step) * settings().batch;
@@ -254,7 +291,8 @@ class Trainer {
 
   std::string shown_error() const {
     if (!done_.best_epoch) return "";
-    return fmt::format("{} {:.2f}%  ", recipe_.target == Target::sequence ? "cer" : "error", 100 * done_.best_error);
+    return fmt::format("{} {:.2f}%  ", recipe_.target == Target::sequence ? "cer" : "error",
+                       100 * done_.best_error);
   }
 
   std::string shown_time_left() const {
@@ -281,37 +319,50 @@ class Trainer {
       ++done_.losses;
       return;
     }
-    spdlog::warn("step {}: loss {}, gradient norm {}: not finite, step skipped", done_.step, state[Control::loss], gradient_norm_);
+    spdlog::warn("step {}: loss {}, gradient norm {}: not finite, step skipped", done_.step,
+                 state[Control::loss], gradient_norm_);
     if (state[Control::skipped_in_a_row] >= most_skipped)
-      throw DivergedError("training diverged: {} steps in a row without a finite loss; the last checkpoint is in {}; a lower learning rate or clipping may help",
-                          most_skipped, (options_.out / "checkpoints").string());
+      throw DivergedError(
+          "training diverged: {} steps in a row without a finite loss; the last checkpoint is in {}; a lower "
+          "learning rate or clipping may help",
+          most_skipped, (options_.out / "checkpoints").string());
   }
 
   std::vector<std::string> metric_names() const {
     std::vector<std::string> names{"train_loss", "val_loss"};
-    if (recipe_.target == Target::sequence) names.insert(names.end(), {"val_cer", "val_wer", "val_exact"});
-    else names.insert(names.end(), {"val_accuracy", "val_f1_macro"});
-    names.insert(names.end(), {"learning_rate", "gradient_norm", "images_per_second", "data_wait", "seconds"});
+    if (recipe_.target == Target::sequence)
+      names.insert(names.end(), {"val_cer", "val_wer", "val_exact"});
+    else
+      names.insert(names.end(), {"val_accuracy", "val_f1_macro"});
+    names.insert(names.end(),
+                 {"learning_rate", "gradient_norm", "images_per_second", "data_wait", "seconds"});
     return names;
   }
 
   void finish_epoch(ResultsCsv& csv, EventWriter& events, const std::vector<std::string>& names) {
     recognizer_->weights_changed();
-    const auto validation = evaluate(*recognizer_, validation_batches_, {.workers = settings().workers, .progress = {}, .stop = {}});
+    const auto validation = evaluate(*recognizer_, validation_batches_,
+                                     {.workers = settings().workers, .progress = {}, .stop = {}});
     const auto json = scrawl::to_json(validation, dataset_->name(), "validation");
     ++done_.epoch;
     const double rate = epoch_seconds_ > 0 ? static_cast<double>(epoch_images_) / epoch_seconds_ : 0;
     std::vector<double> values{mean_loss(), validation.loss};
-    if (validation.text) values.insert(values.end(), {validation.text->cer(), validation.text->wer(), validation.text->exact()});
-    else values.insert(values.end(), {validation.classes->accuracy(), validation.classes->macro().f1});
-    values.insert(values.end(), {settings().schedule.rate(progress()), gradient_norm_, rate, data_wait_, done_.seconds});
+    if (validation.text)
+      values.insert(values.end(), {validation.text->cer(), validation.text->wer(), validation.text->exact()});
+    else
+      values.insert(values.end(), {validation.classes->accuracy(), validation.classes->macro().f1});
+    values.insert(values.end(),
+                  {settings().schedule.rate(progress()), gradient_norm_, rate, data_wait_, done_.seconds});
     csv.append(done_.epoch, values);
-    for (std::size_t i = 0; i < names.size(); ++i) events.scalar(names[i], done_.step, static_cast<float>(values[i]));
-    spdlog::info("epoch {}: train loss {:.4f}, validation loss {:.4f}, {}, {:.0f} images/s, data wait {:.1f}%", done_.epoch,
-                 mean_loss(), validation.loss,
-                 validation.text ? fmt::format("CER {:.2f}%, WER {:.2f}%", 100 * validation.text->cer(), 100 * validation.text->wer())
-                                 : fmt::format("accuracy {:.2f}%", 100 * validation.classes->accuracy()),
-                 rate, 100 * data_wait_);
+    for (std::size_t i = 0; i < names.size(); ++i)
+      events.scalar(names[i], done_.step, static_cast<float>(values[i]));
+    spdlog::info(
+        "epoch {}: train loss {:.4f}, validation loss {:.4f}, {}, {:.0f} images/s, data wait {:.1f}%",
+        done_.epoch, mean_loss(), validation.loss,
+        validation.text ? fmt::format("CER {:.2f}%, WER {:.2f}%", 100 * validation.text->cer(),
+                                      100 * validation.text->wer())
+                        : fmt::format("accuracy {:.2f}%", 100 * validation.classes->accuracy()),
+        rate, 100 * data_wait_);
     if (validation.error() < done_.best_error) {
       done_.best_error = validation.error();
       done_.best_epoch = done_.epoch;
@@ -331,7 +382,8 @@ class Trainer {
 
   void write_weights(const std::string& which, const nlohmann::json& metrics) {
     const auto weights = weights_to_file(storage_, network_.graph);
-    write_safetensors(options_.out / "weights" / (which + ".safetensors"), views_of(weights), description(metrics));
+    write_safetensors(options_.out / "weights" / (which + ".safetensors"), views_of(weights),
+                      description(metrics));
   }
 
   void save() {
@@ -349,14 +401,21 @@ class Trainer {
     state["fingerprint"] = current_fingerprint(device_.selection().threads);
     const auto weight_views = views_of(weights), optimizer_views = views_of(optimizer);
     save_checkpoint(options_.out / "checkpoints", done_.step,
-                    {.weights = weight_views, .metadata = description(done_.best), .optimizer = optimizer_views, .state = state});
+                    {.weights = weight_views,
+                     .metadata = description(done_.best),
+                     .optimizer = optimizer_views,
+                     .state = state});
     prune_checkpoints(options_.out / "checkpoints", 2);
     last_checkpoint_ = Clock::now();
   }
 
   TrainingResult result(int signal) const {
-    return {.epochs = done_.epoch, .best_epoch = done_.best_epoch, .best = done_.best, .seconds = done_.seconds,
-            .signal = signal, .weights = options_.out / "weights" / "best.safetensors"};
+    return {.epochs = done_.epoch,
+            .best_epoch = done_.best_epoch,
+            .best = done_.best,
+            .seconds = done_.seconds,
+            .signal = signal,
+            .weights = options_.out / "weights" / "best.safetensors"};
   }
 
   TrainingOptions options_;
@@ -385,6 +444,8 @@ class Trainer {
 
 }  // namespace
 
-TrainingResult train(const TrainingOptions& options, Device& device) { return Trainer(options, device).run(); }
+TrainingResult train(const TrainingOptions& options, Device& device) {
+  return Trainer(options, device).run();
+}
 
 }  // namespace scrawl

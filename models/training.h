@@ -13,9 +13,9 @@ namespace scrawl {
 
 /// What to do with characters of the data that the alphabet of loaded weights lacks, and the other way round.
 enum class AlphabetPolicy : std::uint8_t {
-  fail,      ///< the data must fit the weights' alphabet
-  unite,     ///< the weights' alphabet, then what the data adds
-  replace,   ///< the data's alphabet; the output layer keeps the rows of characters in both
+  fail,     ///< the data must fit the weights' alphabet
+  unite,    ///< the weights' alphabet, then what the data adds
+  replace,  ///< the data's alphabet; the output layer keeps the rows of characters in both
 };
 
 struct TrainingOptions {
@@ -28,17 +28,17 @@ struct TrainingOptions {
 };
 
 struct TrainingResult {
-  int epochs = 0;             ///< done
+  int epochs = 0;  ///< done
   int best_epoch = 0;
-  nlohmann::json best;        ///< validation of the best epoch, as eval --json prints it
-  double seconds = 0;         ///< of training, over all resumptions
-  int signal = 0;             ///< SIGINT or SIGTERM if that ended it, after a checkpoint; else 0
+  nlohmann::json best;            ///< validation of the best epoch, as eval --json prints it
+  double seconds = 0;             ///< of training, over all resumptions
+  int signal = 0;                 ///< SIGINT or SIGTERM if that ended it, after a checkpoint; else 0
   std::filesystem::path weights;  ///< the best
 };
 
 /// Trains, in `out`: config.toml, results.csv, event files, weights/, checkpoints/ (FORMATS).
-/// Throws UsageError if `out` holds a run already (fresh), or none that can go on (resume); DivergedError after
-/// `most_skipped` steps in a row without a finite loss; and what loading, planning and writing throw.
+/// Throws UsageError if `out` holds a run already (fresh), or none that can go on (resume); DivergedError
+/// after `most_skipped` steps in a row without a finite loss; and what loading, planning and writing throw.
 /// SIGINT and SIGTERM save a checkpoint and end the run.
 TrainingResult train(const TrainingOptions&, Device&);
 

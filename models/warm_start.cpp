@@ -20,33 +20,40 @@ std::optional<std::int64_t> class_in(const Alphabet& to, const Alphabet& from, s
 }
 
 /// The network's starting values with the file's rows laid over them.
-StoredTensor move_rows(const Storage& storage, const Tensor& tensor, const StoredTensor& file, const Alphabet& from,
-                       const Alphabet& to, const std::string& source) {
-  if (file.shape.rank != tensor.spec.shape.rank || file.shape[0] != from.classes() || file.type != tensor.spec.type)
-    throw DataError("{}: tensor {}: expected {} rows, got {} {}", source, file.name, from.classes(), name_of(file.type),
-                    to_string(file.shape));
+StoredTensor move_rows(const Storage& storage, const Tensor& tensor, const StoredTensor& file,
+                       const Alphabet& from, const Alphabet& to, const std::string& source) {
+  if (file.shape.rank != tensor.spec.shape.rank || file.shape[0] != from.classes() ||
+      file.type != tensor.spec.type)
+    throw DataError("{}: tensor {}: expected {} rows, got {} {}", source, file.name, from.classes(),
+                    name_of(file.type), to_string(file.shape));
   StoredTensor moved{file.name, tensor.spec.type, tensor.spec.shape, storage.read(tensor.name)};
   const auto row = file.bytes.size() / static_cast<std::size_t>(file.shape[0]);
   if (row != moved.bytes.size() / static_cast<std::size_t>(moved.shape[0]))
-    throw DataError("{}: tensor {}: expected rows of {}, got {}", source, file.name, to_string(moved.shape), to_string(file.shape));
+    throw DataError("{}: tensor {}: expected rows of {}, got {}", source, file.name, to_string(moved.shape),
+                    to_string(file.shape));
   for (std::int64_t c = 0; c < file.shape[0]; ++c)
     if (const auto at = class_in(to, from, c))
-      std::memcpy(moved.bytes.data() + static_cast<std::size_t>(*at) * row, file.bytes.data() + static_cast<std::size_t>(c) * row, row);
+      std::memcpy(moved.bytes.data() + static_cast<std::size_t>(*at) * row,
+                  file.bytes.data() + static_cast<std::size_t>(c) * row, row);
   return moved;
 }
 
 }  // namespace
 
-Alphabet alphabet_for(const Alphabet& of_data, const std::optional<Alphabet>& of_weights, AlphabetPolicy policy) {
+Alphabet alphabet_for(const Alphabet& of_data, const std::optional<Alphabet>& of_weights,
+                      AlphabetPolicy policy) {
   if (!of_weights || policy == AlphabetPolicy::replace) return of_data;
-  if (of_weights->target() != of_data.target()) throw DataError("--load: the weights read texts where the recipe reads classes, or the other way round");
+  if (of_weights->target() != of_data.target())
+    throw DataError("--load: the weights read texts where the recipe reads classes, or the other way round");
   std::vector<std::string> missing;
   for (const auto& symbol : of_data.symbols())
     if (!has(*of_weights, symbol)) missing.push_back(symbol);
   if (missing.empty()) return *of_weights;
   if (policy == AlphabetPolicy::fail)
-    throw DataError("--load: the weights' alphabet lacks {} symbols of the data ({}); --alphabet union adds them, replace takes the data's alphabet",
-                    missing.size(), fmt::join(missing, " "));
+    throw DataError(
+        "--load: the weights' alphabet lacks {} symbols of the data ({}); --alphabet union adds them, "
+        "replace takes the data's alphabet",
+        missing.size(), fmt::join(missing, " "));
   auto symbols = of_weights->symbols();
   symbols.insert(symbols.end(), missing.begin(), missing.end());
   return Alphabet(symbols, of_data.target(), of_weights->normalisation());

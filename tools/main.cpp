@@ -27,7 +27,8 @@ std::vector<std::string> option_names(const CLI::App& app) {
   for (const auto* const option : app.get_options()) {
     for (const auto& name : option->get_lnames()) names.push_back("--" + name);
   }
-  for (const auto* const command : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(command->get_name());
+  for (const auto* const command : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
   return names;
 }
 
@@ -40,11 +41,13 @@ const CLI::App& deepest(const CLI::App& app) {
 void check_command(const CLI::App& app, const std::string& word) {
   if (word.empty() || word[0] == '-') return;
   std::vector<std::string> commands;
-  for (const auto* const command : app.get_subcommands([](const CLI::App*) { return true; })) commands.push_back(command->get_name());
+  for (const auto* const command : app.get_subcommands([](const CLI::App*) { return true; }))
+    commands.push_back(command->get_name());
   if (std::ranges::find(commands, word) != commands.end()) return;
   const auto near = nearest_name(word, commands);
   throw UsageError("{}: no such command; {}", word,
-                   near.empty() ? fmt::format("there are {}", fmt::join(commands, ", ")) : fmt::format("did you mean {}?", near));
+                   near.empty() ? fmt::format("there are {}", fmt::join(commands, ", "))
+                                : fmt::format("did you mean {}?", near));
 }
 
 /// CLI11's message, and for a misspelt option or command the nearest that there is.
@@ -52,7 +55,8 @@ int explain(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() == 0) return app.exit(error);  // --help
   std::string message = error.what();
   for (int i = 0; i < static_cast<int>(deepest(app).remaining().size()); ++i) {
-    const auto near = nearest_name(deepest(app).remaining()[static_cast<std::size_t>(i)], option_names(deepest(app)));
+    const auto near =
+        nearest_name(deepest(app).remaining()[static_cast<std::size_t>(i)], option_names(deepest(app)));
     if (!near.empty()) message += "; did you mean " + near + "?";
   }
   spdlog::error("{}; --help lists what there is", message);

@@ -1,7 +1,8 @@
 /// bench_models: training steps and inference of the recipes, beside the sum of their own calls and beside
 /// PyTorch, alternating in one run.
 ///
-///   bench_models --network mnist --type f32 --peer "python3 bench/peers/serve.py --threads 2" --json out.json
+///   bench_models --network mnist --type f32 --peer "python3 bench/peers/serve.py --threads 2" --json
+///   out.json
 
 #include <fmt/core.h>
 
@@ -16,7 +17,8 @@ namespace scrawl::bench {
 namespace {
 
 struct Flags {
-  std::vector<std::string> networks{"mnist", "crnn-small", "crnn", "cnn62"}, types{"f32", "bf16"}, works{"train_step", "inference"};
+  std::vector<std::string> networks{"mnist", "crnn-small", "crnn", "cnn62"}, types{"f32", "bf16"},
+      works{"train_step", "inference"};
   std::vector<int> batches{0};
   std::vector<std::string> variants{"channels_last"};
   std::string peer, json;
@@ -36,8 +38,8 @@ std::vector<std::string> words_of(const std::string& line) {
   return words;
 }
 
-Row measure(const std::string& network, const std::string& type, const std::string& work, int batch, Device& device,
-            PeerProcess* peer, const Flags& f) {
+Row measure(const std::string& network, const std::string& type, const std::string& work, int batch,
+            Device& device, PeerProcess* peer, const Flags& f) {
   const auto recipe = load_recipe(network, "", {"training.precision='" + type + "'"});
   if (batch == 0) batch = work == "train_step" ? recipe.training.batch : 64;
   const auto use = work == "train_step" ? NetworkUse::training : NetworkUse::prediction;
@@ -49,20 +51,26 @@ Row measure(const std::string& network, const std::string& type, const std::stri
   std::vector<Peer> peers{{"own calls", [&] { return workload.sum_of_calls_us(); }}};
   if (peer)
     for (const auto& variant : f.variants) {
-      const auto asked = fmt::format("{}{}{}]", name, variant == "eager" ? "" : ",", variant == "eager" ? "" : variant);
+      const auto asked =
+          fmt::format("{}{}{}]", name, variant == "eager" ? "" : ",", variant == "eager" ? "" : variant);
       peer->sample_us(asked);  // builds it, and says so if it cannot
       peers.push_back({"pytorch " + variant, [peer, asked] { return peer->sample_us(asked); }});
     }
   // The sum of our own calls is no rival: it is measured in the same rounds, and reported by itself.
   std::vector<Sampler> samplers{std::ref(ours)};
   for (const auto& p : peers) samplers.push_back(p.sample);
-  const auto samples = alternate(samplers, {.seconds = f.seconds, .least = 5, .most = 100, .pause = std::chrono::milliseconds(5)});
+  const auto samples = alternate(
+      samplers, {.seconds = f.seconds, .least = 5, .most = 100, .pause = std::chrono::milliseconds(5)});
   const auto ratio_to = [&](std::size_t i) {
     std::vector<double> ratios;
     for (std::size_t r = 0; r < samples[0].size(); ++r) ratios.push_back(samples[i][r] / samples[0][r]);
     return summarize(ratios);
   };
-  Row row{.name = name + "]", .device = "cpu", .variant = "scrawl", .type = type, .timing = {.ours = summarize(samples[0])},
+  Row row{.name = name + "]",
+          .device = "cpu",
+          .variant = "scrawl",
+          .type = type,
+          .timing = {.ours = summarize(samples[0])},
           .cost = {workload.flops(), workload.bytes()}};
   for (std::size_t i = 2; i < samples.size(); ++i) {
     const auto summary = summarize(samples[i]);
@@ -73,7 +81,8 @@ Row measure(const std::string& network, const std::string& type, const std::stri
   }
   const double step_over_sum = 1 / ratio_to(1).median;
   fmt::print(stderr, "{}: {:.0f} images/s; step / sum of its calls {:.3f}; memory {:.0f} MB\n", row.name,
-             1e6 * batch / row.timing.ours.median, step_over_sum, static_cast<double>(workload.memory_bytes()) / 1e6);
+             1e6 * batch / row.timing.ours.median, step_over_sum,
+             static_cast<double>(workload.memory_bytes()) / 1e6);
   return row;
 }
 
@@ -83,9 +92,12 @@ int run(int argc, char** argv) {
   app.add_option("--network", f.networks, "recipes")->capture_default_str();
   app.add_option("--type", f.types, "f32, bf16")->capture_default_str();
   app.add_option("--work", f.works, "train_step, inference")->capture_default_str();
-  app.add_option("--batch", f.batches, "samples; 0: the recipe's, or 64 for inference")->capture_default_str();
+  app.add_option("--batch", f.batches, "samples; 0: the recipe's, or 64 for inference")
+      ->capture_default_str();
   app.add_option("--peer", f.peer, "command that answers timing requests: bench/peers/serve.py");
-  app.add_option("--variant", f.variants, "of the peer: eager, channels_last, compile, or a list with commas")->capture_default_str()->delimiter(';');
+  app.add_option("--variant", f.variants, "of the peer: eager, channels_last, compile, or a list with commas")
+      ->capture_default_str()
+      ->delimiter(';');
   app.add_option("--seconds", f.seconds, "of alternation a row")->capture_default_str();
   app.add_option("--threads", f.threads, "CPU threads; 0: all")->capture_default_str();
   app.add_option("--json", f.json, "file for the report");
@@ -99,7 +111,8 @@ int run(int argc, char** argv) {
   for (const auto& network : f.networks)
     for (const auto& work : f.works)
       for (const auto& type : f.types)
-        for (const int batch : f.batches) report.rows.push_back(measure(network, type, work, batch, *device, peer.get(), f));
+        for (const int batch : f.batches)
+          report.rows.push_back(measure(network, type, work, batch, *device, peer.get(), f));
   fmt::print("{}", to_table(report.rows));
   if (!f.json.empty()) write_report(f.json, report);
   return 0;

@@ -10,15 +10,16 @@ Workload::Workload(const Recipe& recipe, int classes, int batch, NetworkUse use,
     : storage_(device), arena_(device) {
   const bool training = use == NetworkUse::training;
   constexpr std::int64_t longest_label = 24;
-  const auto network = build_network(recipe, classes, {batch, 0, longest_label}, use, storage_type(recipe.training.precision));
+  const auto network =
+      build_network(recipe, classes, {batch, 0, longest_label}, use, storage_type(recipe.training.precision));
   const auto graph = decompose(network.graph, device.backend());
   LowerOptions lowering;
   if (training) {
     lowering.loss = graph.outputs().at("loss");
     lowering.optimizer = OptimizerSettings{.hyper = recipe.training.optimizer, .clip = 0, .decay = {}};
   }
-  program_ = std::make_unique<Program>(device, storage_, arena_,
-                                       plan_program(lower(graph, lowering), device.backend(), device.selection()));
+  program_ = std::make_unique<Program>(
+      device, storage_, arena_, plan_program(lower(graph, lowering), device.backend(), device.selection()));
   initialize(storage_, network, 1);
   if (training) {
     std::array<float, Control::count> control{};
@@ -30,28 +31,36 @@ Workload::Workload(const Recipe& recipe, int classes, int batch, NetworkUse use,
   program_->prepare();
   for (const auto& node : graph.nodes()) {
     const auto in = graph.specs(node.inputs), out = graph.specs(node.outputs);
-    std::visit([&](const auto& op) {
-      for (const auto phase : {Phase::forward, Phase::backward}) {
-        if (phase == Phase::backward && !(training && graph.tensor(node.outputs[0]).differentiable)) continue;
-        const auto cost = op.cost(phase, in, out);
-        flops_ += cost.flops;
-        bytes_ += cost.bytes;
-      }
-    }, node.op);
+    std::visit(
+        [&](const auto& op) {
+          for (const auto phase : {Phase::forward, Phase::backward}) {
+            if (phase == Phase::backward && !(training && graph.tensor(node.outputs[0]).differentiable))
+              continue;
+            const auto cost = op.cost(phase, in, out);
+            flops_ += cost.flops;
+            bytes_ += cost.bytes;
+          }
+        },
+        node.op);
   }
 }
 
-void Workload::fill_inputs(const Network& network, const Recipe& recipe, int classes, int batch, Device& device) {
+void Workload::fill_inputs(const Network& network, const Recipe& recipe, int classes, int batch,
+                           Device& device) {
   std::mt19937 random(1);
   Batch b{.n = batch, .h = recipe.input.height, .w = recipe.input.width, .c = recipe.input.channels};
   b.pixels.resize(static_cast<std::size_t>(batch) * recipe.input.bytes());
   for (auto& p : b.pixels) p = static_cast<std::uint8_t>(random());
   b.widths.assign(static_cast<std::size_t>(batch), recipe.input.width);
   for (int n = 0; n < batch; ++n) {
-    const int length = recipe.target == Target::sequence ? static_cast<int>(1 + random() % std::min<std::int64_t>(24, network.frames * 3 / 8)) : 1;
+    const int length =
+        recipe.target == Target::sequence
+            ? static_cast<int>(1 + random() % std::min<std::int64_t>(24, network.frames * 3 / 8))
+            : 1;
     b.label_lengths.push_back(length);
     const int first = recipe.target == Target::sequence ? 1 : 0;
-    for (int i = 0; i < length; ++i) b.labels.push_back(first + static_cast<int>(random() % static_cast<unsigned>(classes - first)));
+    for (int i = 0; i < length; ++i)
+      b.labels.push_back(first + static_cast<int>(random() % static_cast<unsigned>(classes - first)));
   }
   scrawl::fill_inputs(device, *program_, b, recipe, classes, network.frames);
 }

@@ -20,7 +20,8 @@ Plan<Call> plan_empty(Call& call, const Selection&) {
 }
 
 void clear(const View& view) {
-  if (view.present()) std::memset(view.data, 0, static_cast<std::size_t>(view.shape.count()) * size_of(view.type));
+  if (view.present())
+    std::memset(view.data, 0, static_cast<std::size_t>(view.shape.count()) * size_of(view.type));
 }
 
 /// Sums over no rows are zero.

@@ -57,8 +57,7 @@ std::vector<std::size_t> BatchMaker::select(const std::vector<std::size_t>& indi
     if (train && options_.frames && options_.preparation.crop == Crop::none) {
       const int frames = options_.frames(valid_width(info.size, options_.preparation));
       if (const auto least = ctc_least_steps(label); frames < least) {
-        skip(index, "label too long",
-             fmt::format("'{}' needs T >= {}, got {}", info.label, least, frames));
+        skip(index, "label too long", fmt::format("'{}' needs T >= {}, got {}", info.label, least, frames));
         continue;
       }
     }

@@ -19,7 +19,9 @@ Buffer::~Buffer() {
 }
 
 Buffer::Buffer(Buffer&& other) noexcept
-    : device_(other.device_), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : device_(other.device_),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   std::swap(device_, other.device_);
@@ -64,7 +66,8 @@ class CpuDevice final : public Device {
   // Anonymous mappings come zeroed and page-aligned; huge pages spare the TLB on large arenas.
   std::byte* allocate(std::size_t bytes) override {
     void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw MemoryError("cpu: cannot allocate {} bytes: {}", bytes, std::strerror(errno));
+    if (memory == MAP_FAILED)
+      throw MemoryError("cpu: cannot allocate {} bytes: {}", bytes, std::strerror(errno));
     constexpr std::size_t huge_page = std::size_t{2} << 20;
     if (bytes >= huge_page) madvise(memory, bytes, MADV_HUGEPAGE);
     return static_cast<std::byte*>(memory);

@@ -43,7 +43,8 @@ std::vector<TensorId> Graph::add(std::string name, Operation op, std::vector<Ten
   std::vector<TensorId> outputs;
   for (std::size_t i = 0; i < out.size(); ++i) {
     outputs.push_back(static_cast<TensorId>(tensors_.size()));
-    tensors_.push_back({i == 0 ? name : fmt::format("{}:{}", name, i), Role::activation, out[i], differentiable});
+    tensors_.push_back(
+        {i == 0 ? name : fmt::format("{}:{}", name, i), Role::activation, out[i], differentiable});
   }
   nodes_.push_back({std::move(name), std::move(op), std::move(inputs), outputs});
   return outputs;
@@ -114,7 +115,9 @@ class Rebuilder {
         op);
   }
 
-  TensorId mapped(TensorId id) const { return id == no_tensor ? no_tensor : ids_[static_cast<std::size_t>(id)]; }
+  TensorId mapped(TensorId id) const {
+    return id == no_tensor ? no_tensor : ids_[static_cast<std::size_t>(id)];
+  }
 
   const Graph& from_;
   std::function<bool(const Operation&)> take_apart_;

@@ -28,10 +28,16 @@ struct Node {
 
 class Graph {
  public:
-  TensorId input(std::string name, const TensorSpec& spec) { return declare(std::move(name), Role::input, spec); }
+  TensorId input(std::string name, const TensorSpec& spec) {
+    return declare(std::move(name), Role::input, spec);
+  }
   /// Parameters and states of one name are one tensor.
-  TensorId parameter(std::string name, const TensorSpec& spec) { return declare(std::move(name), Role::parameter, spec); }
-  TensorId state(std::string name, const TensorSpec& spec) { return declare(std::move(name), Role::state, spec); }
+  TensorId parameter(std::string name, const TensorSpec& spec) {
+    return declare(std::move(name), Role::parameter, spec);
+  }
+  TensorId state(std::string name, const TensorSpec& spec) {
+    return declare(std::move(name), Role::state, spec);
+  }
 
   /// Adds a node; returns its outputs. A ShapeError names the node and the shapes of its inputs.
   std::vector<TensorId> add(std::string name, Operation op, std::vector<TensorId> inputs);

@@ -53,7 +53,9 @@ class Lowering final : public Emit {
     return append({fmt::format("{}/{}", node_ < 0 ? "" : node().name, name), Role::activation, spec});
   }
 
-  const TensorSpec& spec(TensorId id) const override { return lowered_.tensors[static_cast<std::size_t>(id)].spec; }
+  const TensorSpec& spec(TensorId id) const override {
+    return lowered_.tensors[static_cast<std::size_t>(id)].spec;
+  }
   bool training() const override { return options_.loss != no_tensor; }
 
   TensorId counters() override {
@@ -64,7 +66,8 @@ class Lowering final : public Emit {
 
   TensorId control() override {
     if (control_ == no_tensor)
-      control_ = append({std::string(control_name), Role::state, matrix_spec(control_type(), {Control::count})});
+      control_ =
+          append({std::string(control_name), Role::state, matrix_spec(control_type(), {Control::count})});
     return control_;
   }
 
@@ -191,7 +194,8 @@ class Lowering final : public Emit {
     for (auto step = lowered_.steps.rbegin(); step != lowered_.steps.rend(); ++step) {
       bool needed = false;
       for (std::size_t i = 0; i < step->tensors.size(); ++i)
-        needed |= step->access[i] == Access::update || (step->access[i] == Access::write && wanted.contains(step->tensors[i]));
+        needed |= step->access[i] == Access::update ||
+                  (step->access[i] == Access::write && wanted.contains(step->tensors[i]));
       if (!needed) continue;
       for (std::size_t i = 0; i < step->tensors.size(); ++i)
         if (step->access[i] != Access::write) wanted.insert(step->tensors[i]);

@@ -78,7 +78,8 @@ class Planning {
     if (constant) planned.phase = Phase::prepare;
     for (std::size_t i = 0; i < step.tensors.size(); ++i)
       planned.values.push_back(settle(step, i, views[i], name));
-    for (const auto id : step.tensors) constant_[static_cast<std::size_t>(id)] = constant_[static_cast<std::size_t>(id)] || constant;
+    for (const auto id : step.tensors)
+      constant_[static_cast<std::size_t>(id)] = constant_[static_cast<std::size_t>(id)] || constant;
     push(std::move(planned));
   }
 
@@ -86,14 +87,17 @@ class Planning {
   int settle(const Step& step, std::size_t i, const View& wanted, std::string_view name) {
     const auto id = step.tensors[i];
     switch (step.access[i]) {
-      case Access::read: return in_placement(id, wanted);
+      case Access::read:
+        return in_placement(id, wanted);
       case Access::update: {
         const int v = original(id, name);
         if (!same_placement(value(v).view, wanted))
-          throw InternalError("{}: wants to update {} in another placement than it is stored in", name, tensor(id).name);
+          throw InternalError("{}: wants to update {} in another placement than it is stored in", name,
+                              tensor(id).name);
         return v;
       }
-      case Access::write: return new_value(id, wanted);
+      case Access::write:
+        return new_value(id, wanted);
     }
     return -1;
   }
@@ -116,9 +120,8 @@ class Planning {
     PlannedStep step{.name = tensor(id).name + " reorder",
                      .phase = depends_on_parameters_only(id) ? Phase::prepare : Phase::forward};
     step.call = {plan->variant, plan->refused, plan->workspace_bytes, [plan](std::span<const View> operands) {
-                   return [plan, bound = Copy{.x = operands[0], .y = operands[1]}](Bytes workspace, Stream stream) {
-                     plan->run(bound, workspace, stream);
-                   };
+                   return [plan, bound = Copy{.x = operands[0], .y = operands[1]}](
+                              Bytes workspace, Stream stream) { plan->run(bound, workspace, stream); };
                  }};
     step.values = {from, to};
     if (!plan_.steps.empty() && step.phase != Phase::prepare) step.phase = plan_.steps.back().phase;
@@ -128,9 +131,11 @@ class Planning {
 
   /// Parameters change within a training step, and never in an inference program.
   bool depends_on_parameters_only(TensorId id) const {
-    const bool inference = std::ranges::none_of(plan_.lowered.steps, [](const Step& s) { return s.phase == Phase::update; });
+    const bool inference =
+        std::ranges::none_of(plan_.lowered.steps, [](const Step& s) { return s.phase == Phase::update; });
     const auto role = tensor(id).role;
-    return inference && (role == Role::parameter || role == Role::state || constant_[static_cast<std::size_t>(id)]);
+    return inference &&
+           (role == Role::parameter || role == Role::state || constant_[static_cast<std::size_t>(id)]);
   }
 
   bool depends_on_parameters_only(const Step& step) const {
@@ -166,7 +171,8 @@ class Planning {
       if (v.home == Value::Home::input) plan_.input_bytes += padded;
     }
     for (std::size_t i = 0; i < plan_.steps.size(); ++i)
-      plan_.lifetimes.push_back({plan_.steps[i].call.workspace_bytes, static_cast<int>(i), static_cast<int>(i)});
+      plan_.lifetimes.push_back(
+          {plan_.steps[i].call.workspace_bytes, static_cast<int>(i), static_cast<int>(i)});
     plan_.memory = plan_memory(plan_.lifetimes);
   }
 

@@ -55,12 +55,17 @@ std::byte* Arena::reserve(std::size_t bytes) {
 }
 
 Program::Program(Device& device, Storage& storage, Arena& arena, ProgramPlan plan)
-    : device_(&device), storage_(&storage), arena_(&arena), plan_(std::move(plan)),
-      inputs_buffer_(device, plan_.input_bytes), constants_buffer_(device, plan_.constant_bytes) {
+    : device_(&device),
+      storage_(&storage),
+      arena_(&arena),
+      plan_(std::move(plan)),
+      inputs_buffer_(device, plan_.input_bytes),
+      constants_buffer_(device, plan_.constant_bytes) {
   arena_->reserve(plan_.memory.arena_bytes);
   for (std::size_t i = 0; i < plan_.values.size(); ++i)
     if (plan_.values[i].home == Value::Home::input)
-      inputs_[plan_.lowered.tensors[static_cast<std::size_t>(plan_.values[i].tensor)].name] = static_cast<int>(i);
+      inputs_[plan_.lowered.tensors[static_cast<std::size_t>(plan_.values[i].tensor)].name] =
+          static_cast<int>(i);
   bind();
 }
 
@@ -78,10 +83,18 @@ void Program::bind() {
     const auto& tensor = plan_.lowered.tensors[static_cast<std::size_t>(value.tensor)];
     View view = value.view;
     switch (value.home) {
-      case Value::Home::storage: view.data = storage_->tensor(tensor.name, tensor.spec).data; break;
-      case Value::Home::input: view.data = take(next_input, value.bytes); break;
-      case Value::Home::constant: view.data = take(next_constant, value.bytes); break;
-      case Value::Home::arena: view.data = arena_->data() + plan_.memory.offsets[i]; break;
+      case Value::Home::storage:
+        view.data = storage_->tensor(tensor.name, tensor.spec).data;
+        break;
+      case Value::Home::input:
+        view.data = take(next_input, value.bytes);
+        break;
+      case Value::Home::constant:
+        view.data = take(next_constant, value.bytes);
+        break;
+      case Value::Home::arena:
+        view.data = arena_->data() + plan_.memory.offsets[i];
+        break;
     }
     views_.push_back(view);
   }
@@ -92,7 +105,8 @@ void Program::bind() {
     std::vector<View> operands;
     for (const int v : step.values) operands.push_back(views_[static_cast<std::size_t>(v)]);
     auto& list = step.phase == Phase::prepare ? prepare_ : step_;
-    const Bytes workspace(arena_->data() + plan_.memory.offsets[plan_.values.size() + s], step.call.workspace_bytes);
+    const Bytes workspace(arena_->data() + plan_.memory.offsets[plan_.values.size() + s],
+                          step.call.workspace_bytes);
     list.push_back({static_cast<int>(s), step.call.bind(operands), workspace});
   }
   bound_to_ = arena_->data();

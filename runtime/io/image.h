@@ -56,8 +56,8 @@ Image to_gray(Image);
 Image to_rgb(Image);
 
 /// Resamples with a triangle filter, widened by the factor of shrinking: bilinear when enlarging, antialiased
-/// when shrinking. Beyond the edges there is nothing: the weights within are scaled to sum to 1. Sizes must be
-/// positive.
+/// when shrinking. Beyond the edges there is nothing: the weights within are scaled to sum to 1. Sizes must
+/// be positive.
 Image resize(Image, ImageSize);
 
 /// The bytes of a PNG file.

@@ -24,7 +24,8 @@ struct Activate {
   }
 
   Cost cost(Phase phase, const Specs& in, const Specs& out) const {
-    return {static_cast<double>(in[0].shape.count()), bytes_of(in, out) * (phase == Phase::backward ? 1.5 : 1)};
+    return {static_cast<double>(in[0].shape.count()),
+            bytes_of(in, out) * (phase == Phase::backward ? 1.5 : 1)};
   }
 
   std::string parameters() const { return std::string(name_of(kind)); }

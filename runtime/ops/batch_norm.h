@@ -5,8 +5,8 @@
 namespace scrawl::ops {
 
 /// Emits the updates of both running statistics (kernels/norm.h), once the step is known to be finite.
-inline void update_running(Emit& e, float momentum, TensorId running_mean, TensorId running_variance, TensorId mean,
-                           TensorId variance, const Shape& x, TensorId widths) {
+inline void update_running(Emit& e, float momentum, TensorId running_mean, TensorId running_variance,
+                           TensorId mean, TensorId variance, const Shape& x, TensorId widths) {
   const auto moment = [&](RunningUpdate::Moment which, TensorId running, TensorId value) {
     e.call("running_update", &Backend::running_update,
            RunningUpdate{.momentum = momentum, .moment = which, .count = x[0] * x[2] * x[3], .height = x[2]},
@@ -28,7 +28,8 @@ struct BatchNorm {
   Specs infer(const Specs& in) const {
     expect(in[0].shape.rank == 4, name, "x", "N C H W", in[0]);
     for (std::size_t i = 1; i <= 4; ++i)
-      expect(in[i].shape == Shape{in[0].shape[1]}, name, "per-channel input", fmt::format("({})", in[0].shape[1]), in[i]);
+      expect(in[i].shape == Shape{in[0].shape[1]}, name, "per-channel input",
+             fmt::format("({})", in[0].shape[1]), in[i]);
     return {in[0], in[1], in[1]};
   }
 

@@ -38,12 +38,13 @@ struct BatchNormPool {
               read(&BatchNormInference::variance, e.in(4)), read(&BatchNormInference::widths, e.in(5)),
               write(&BatchNormInference::y, z)});
       e.call("pool_forward", &Backend::pool_forward, PoolForward{.params = pool},
-             {read(&PoolForward::x, z), read(&PoolForward::x_widths, e.in(5)), read(&PoolForward::y_widths, e.in(6)),
-              write(&PoolForward::y, e.out(0))});
+             {read(&PoolForward::x, z), read(&PoolForward::x_widths, e.in(5)),
+              read(&PoolForward::y_widths, e.in(6)), write(&PoolForward::y, e.out(0))});
       return;
     }
     using Call = BatchNormPoolForward;
-    e.call("batch_norm_pool_forward", &Backend::batch_norm_pool_forward, Call{.epsilon = epsilon, .pool = pool},
+    e.call("batch_norm_pool_forward", &Backend::batch_norm_pool_forward,
+           Call{.epsilon = epsilon, .pool = pool},
            {read(&Call::x, e.in(0)), read(&Call::gamma, e.in(1)), read(&Call::beta, e.in(2)),
             read(&Call::x_widths, e.in(5)), read(&Call::y_widths, e.in(6)), write(&Call::y, e.out(0)),
             write(&Call::argmax, e.out(1)), write(&Call::mean, e.out(2)), write(&Call::variance, e.out(3))});
@@ -51,7 +52,8 @@ struct BatchNormPool {
 
   void backward(Emit& e) const {
     using Call = BatchNormPoolBackward;
-    e.call("batch_norm_pool_backward", &Backend::batch_norm_pool_backward, Call{.epsilon = epsilon, .pool = pool},
+    e.call("batch_norm_pool_backward", &Backend::batch_norm_pool_backward,
+           Call{.epsilon = epsilon, .pool = pool},
            {read(&Call::x, e.in(0)), read(&Call::y, e.out(0)), read(&Call::dy, e.dy(0)),
             read(&Call::argmax, e.out(1)), read(&Call::gamma, e.in(1)), read(&Call::mean, e.out(2)),
             read(&Call::variance, e.out(3)), read(&Call::x_widths, e.in(5)), read(&Call::y_widths, e.in(6)),
@@ -82,10 +84,10 @@ struct FoldNorm {
 
   void forward(Emit& e) const {
     e.call("fold_batch_norm", &Backend::fold_batch_norm, FoldBatchNorm{.epsilon = epsilon},
-           {read(&FoldBatchNorm::w, e.in(0)), read(&FoldBatchNorm::b, e.in(1)), read(&FoldBatchNorm::gamma, e.in(2)),
-            read(&FoldBatchNorm::beta, e.in(3)), read(&FoldBatchNorm::mean, e.in(4)),
-            read(&FoldBatchNorm::variance, e.in(5)), write(&FoldBatchNorm::folded_w, e.out(0)),
-            write(&FoldBatchNorm::folded_b, e.out(1))});
+           {read(&FoldBatchNorm::w, e.in(0)), read(&FoldBatchNorm::b, e.in(1)),
+            read(&FoldBatchNorm::gamma, e.in(2)), read(&FoldBatchNorm::beta, e.in(3)),
+            read(&FoldBatchNorm::mean, e.in(4)), read(&FoldBatchNorm::variance, e.in(5)),
+            write(&FoldBatchNorm::folded_w, e.out(0)), write(&FoldBatchNorm::folded_b, e.out(1))});
   }
 
   void backward(Emit&) const { throw InternalError("{}: inference only", name); }

@@ -18,12 +18,13 @@ struct Conv2d {
   }
 
   void forward(Emit& e) const {
-    e.call("conv2d_forward", &Backend::conv2d_forward,
-           Conv2dForward{.params = params,
-                         .activation = activation,
-                         .phase = e.training() ? KernelPhase::training : KernelPhase::inference},
-           {read(&Conv2dForward::x, e.in(0)), read(&Conv2dForward::w, e.in(1)), read(&Conv2dForward::b, e.in(2)),
-            read(&Conv2dForward::y_widths, e.in(4)), write(&Conv2dForward::y, e.out(0))});
+    e.call(
+        "conv2d_forward", &Backend::conv2d_forward,
+        Conv2dForward{.params = params,
+                      .activation = activation,
+                      .phase = e.training() ? KernelPhase::training : KernelPhase::inference},
+        {read(&Conv2dForward::x, e.in(0)), read(&Conv2dForward::w, e.in(1)), read(&Conv2dForward::b, e.in(2)),
+         read(&Conv2dForward::y_widths, e.in(4)), write(&Conv2dForward::y, e.out(0))});
   }
 
   void backward(Emit& e) const {
@@ -39,7 +40,8 @@ struct Conv2d {
              {read(&Conv2dBackwardData::dy, dz), read(&Conv2dBackwardData::w, e.in(1)),
               read(&Conv2dBackwardData::x_widths, e.in(3)), write(&Conv2dBackwardData::dx, dx)});
     if (const auto dw = e.dx(1); dw != no_tensor)
-      e.call("conv2d_backward_weight", &Backend::conv2d_backward_weight, Conv2dBackwardWeight{.params = params},
+      e.call("conv2d_backward_weight", &Backend::conv2d_backward_weight,
+             Conv2dBackwardWeight{.params = params},
              {read(&Conv2dBackwardWeight::x, e.in(0)), read(&Conv2dBackwardWeight::dy, dz),
               write(&Conv2dBackwardWeight::dw, dw), write(&Conv2dBackwardWeight::db, e.dx(2))});
   }
@@ -52,9 +54,9 @@ struct Conv2d {
   }
 
   std::string parameters() const {
-    return fmt::format("stride {}x{} pad {},{},{},{} dilation {}x{} groups {} {}", params.stride_h, params.stride_w,
-                       params.pad_top, params.pad_left, params.pad_bottom, params.pad_right, params.dilation_h,
-                       params.dilation_w, params.groups, name_of(activation));
+    return fmt::format("stride {}x{} pad {},{},{},{} dilation {}x{} groups {} {}", params.stride_h,
+                       params.stride_w, params.pad_top, params.pad_left, params.pad_bottom, params.pad_right,
+                       params.dilation_h, params.dilation_w, params.groups, name_of(activation));
   }
 };
 

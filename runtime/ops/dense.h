@@ -5,7 +5,8 @@
 namespace scrawl::ops {
 
 /// Fully connected layer with optional bias and activation (kernels/gemm.h).
-/// Inputs: x (..., I), w (O, I), [b (O)]. Output: y (..., O), of type `output`, or x's type where that is narrower.
+/// Inputs: x (..., I), w (O, I), [b (O)]. Output: y (..., O), of type `output`, or x's type where that is
+/// narrower.
 struct Dense {
   static constexpr std::string_view name = "dense";
   Activation activation = Activation::none;

@@ -4,7 +4,8 @@
 
 namespace scrawl::ops {
 
-/// Dropout by counters (kernels/elementwise.h): the backward draws the same mask again. Identity in inference.
+/// Dropout by counters (kernels/elementwise.h): the backward draws the same mask again. Identity in
+/// inference.
 struct Drop {
   static constexpr std::string_view name = "dropout";
   float rate = 0.5f;

@@ -22,9 +22,9 @@ namespace scrawl {
 template <Operator... Ops>
 using OperatorList = std::variant<Ops...>;
 
-using Operation =
-    OperatorList<ops::Activate, ops::BatchNorm, ops::BatchNormPool, ops::Cast, ops::Conv2d, ops::Conv2dPool,
-                 ops::CrossEntropyLoss, ops::Ctc, ops::Dense, ops::Drop, ops::FlattenImage, ops::FoldNorm, ops::Lstm,
-                 ops::MatMul, ops::Mean, ops::Pool, ops::ScaleWidths, ops::Softmax, ops::Sum, ops::ToSequence>;
+using Operation = OperatorList<ops::Activate, ops::BatchNorm, ops::BatchNormPool, ops::Cast, ops::Conv2d,
+                               ops::Conv2dPool, ops::CrossEntropyLoss, ops::Ctc, ops::Dense, ops::Drop,
+                               ops::FlattenImage, ops::FoldNorm, ops::Lstm, ops::MatMul, ops::Mean, ops::Pool,
+                               ops::ScaleWidths, ops::Softmax, ops::Sum, ops::ToSequence>;
 
 }  // namespace scrawl

@@ -57,7 +57,8 @@ struct Ctc {
   Specs infer(const Specs& in) const {
     expect(in[0].shape.rank == 3, name, "x", "T N K", in[0]);
     const auto n = in[0].shape[1];
-    expect(in[1].shape.rank == 2 && in[1].shape[0] == n, name, "labels", fmt::format("({}, longest)", n), in[1]);
+    expect(in[1].shape.rank == 2 && in[1].shape[0] == n, name, "labels", fmt::format("({}, longest)", n),
+           in[1]);
     expect(in[2].shape == Shape{n}, name, "label_lengths", fmt::format("({})", n), in[2]);
     expect(in[3].shape == Shape{n}, name, "input_lengths", fmt::format("({})", n), in[3]);
     const auto type = CrossEntropyLoss::loss_type(in[0].type);
@@ -68,16 +69,18 @@ struct Ctc {
 
   template <class Rebuild>
   void decompose(Rebuild& r) const {
-    if (input == CtcInput::log_probabilities) throw Unsupported("{}: no kernel, and nothing simpler to use", name);
+    if (input == CtcInput::log_probabilities)
+      throw Unsupported("{}: no kernel, and nothing simpler to use", name);
     const auto log_p = r.add(Softmax{SoftmaxKind::log_softmax}, {r.in(0)});
-    r.replace(r.add(Ctc{blank, CtcInput::log_probabilities, infeasible}, {log_p[0], r.in(1), r.in(2), r.in(3)}));
+    r.replace(
+        r.add(Ctc{blank, CtcInput::log_probabilities, infeasible}, {log_p[0], r.in(1), r.in(2), r.in(3)}));
   }
 
   void forward(Emit& e) const {
     e.call("ctc_loss", &Backend::ctc_loss, CtcLoss{.blank = blank, .input = input, .infeasible = infeasible},
-           {read(&CtcLoss::x, e.in(0)), read(&CtcLoss::labels, e.in(1)), read(&CtcLoss::label_lengths, e.in(2)),
-            read(&CtcLoss::input_lengths, e.in(3)), write(&CtcLoss::loss, e.out(0)),
-            write(&CtcLoss::d_x, e.training() ? e.out(1) : no_tensor)});
+           {read(&CtcLoss::x, e.in(0)), read(&CtcLoss::labels, e.in(1)),
+            read(&CtcLoss::label_lengths, e.in(2)), read(&CtcLoss::input_lengths, e.in(3)),
+            write(&CtcLoss::loss, e.out(0)), write(&CtcLoss::d_x, e.training() ? e.out(1) : no_tensor)});
   }
 
   void backward(Emit& e) const { scale_loss_gradient(e, e.out(1)); }
@@ -85,7 +88,8 @@ struct Ctc {
   Cost cost(Phase, const Specs& in, const Specs& out) const {
     const double states = 2.0 * static_cast<double>(in[1].shape[1]) + 1;
     const auto& x = in[0].shape;
-    return {static_cast<double>(x[0] * x[1]) * (12 * states + 6 * static_cast<double>(x[2])), bytes_of(in, out)};
+    return {static_cast<double>(x[0] * x[1]) * (12 * states + 6 * static_cast<double>(x[2])),
+            bytes_of(in, out)};
   }
 
   std::string parameters() const { return fmt::format("blank {}", blank); }

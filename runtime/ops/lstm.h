@@ -25,21 +25,21 @@ struct Lstm {
   void forward(Emit& e) const {
     using Call = LstmForward;
     e.call("lstm_forward", &Backend::lstm_forward, Call{},
-           {read(&Call::x, e.in(0)), read(&Call::w_ih, e.in(1)), read(&Call::w_hh, e.in(2)), read(&Call::b, e.in(3)),
-            read(&Call::lengths, e.in(4)), read(&Call::h0, e.in(5)), read(&Call::c0, e.in(6)),
-            write(&Call::y, e.out(0)), write(&Call::hn, e.used(1)), write(&Call::cn, e.used(2)),
-            write(&Call::reserve, e.training() ? e.out(3) : no_tensor)});
+           {read(&Call::x, e.in(0)), read(&Call::w_ih, e.in(1)), read(&Call::w_hh, e.in(2)),
+            read(&Call::b, e.in(3)), read(&Call::lengths, e.in(4)), read(&Call::h0, e.in(5)),
+            read(&Call::c0, e.in(6)), write(&Call::y, e.out(0)), write(&Call::hn, e.used(1)),
+            write(&Call::cn, e.used(2)), write(&Call::reserve, e.training() ? e.out(3) : no_tensor)});
   }
 
   void backward(Emit& e) const {
     using Call = LstmBackward;
     e.call("lstm_backward", &Backend::lstm_backward, Call{},
-           {read(&Call::x, e.in(0)), read(&Call::w_ih, e.in(1)), read(&Call::w_hh, e.in(2)), read(&Call::b, e.in(3)),
-            read(&Call::lengths, e.in(4)), read(&Call::h0, e.in(5)), read(&Call::c0, e.in(6)),
-            read(&Call::y, e.out(0)), read(&Call::reserve, e.out(3)), read(&Call::dy, e.dy(0)),
-            read(&Call::dhn, e.dy(1)), read(&Call::dcn, e.dy(2)), write(&Call::dx, e.dx(0)),
-            write(&Call::dw_ih, e.dx(1)), write(&Call::dw_hh, e.dx(2)), write(&Call::db, e.dx(3)),
-            write(&Call::dh0, e.dx(5)), write(&Call::dc0, e.dx(6))});
+           {read(&Call::x, e.in(0)), read(&Call::w_ih, e.in(1)), read(&Call::w_hh, e.in(2)),
+            read(&Call::b, e.in(3)), read(&Call::lengths, e.in(4)), read(&Call::h0, e.in(5)),
+            read(&Call::c0, e.in(6)), read(&Call::y, e.out(0)), read(&Call::reserve, e.out(3)),
+            read(&Call::dy, e.dy(0)), read(&Call::dhn, e.dy(1)), read(&Call::dcn, e.dy(2)),
+            write(&Call::dx, e.dx(0)), write(&Call::dw_ih, e.dx(1)), write(&Call::dw_hh, e.dx(2)),
+            write(&Call::db, e.dx(3)), write(&Call::dh0, e.dx(5)), write(&Call::dc0, e.dx(6))});
   }
 
   Cost cost(Phase phase, const Specs& in, const Specs& out) const {

@@ -16,7 +16,8 @@ struct MatMul {
   }
 
   void forward(Emit& e) const {
-    e.call("gemm", &Backend::gemm, Gemm{}, {read(&Gemm::a, e.in(0)), read(&Gemm::b, e.in(1)), write(&Gemm::y, e.out(0))});
+    e.call("gemm", &Backend::gemm, Gemm{},
+           {read(&Gemm::a, e.in(0)), read(&Gemm::b, e.in(1)), write(&Gemm::y, e.out(0))});
   }
 
   void backward(Emit& e) const {
@@ -30,7 +31,8 @@ struct MatMul {
 
   Cost cost(Phase phase, const Specs& in, const Specs& out) const {
     const double passes = phase == Phase::backward ? 2 : 1;
-    return {passes * 2.0 * static_cast<double>(out[0].shape.count() * in[0].shape[1]), passes * bytes_of(in, out)};
+    return {passes * 2.0 * static_cast<double>(out[0].shape.count() * in[0].shape[1]),
+            passes * bytes_of(in, out)};
   }
 
   std::string parameters() const { return ""; }

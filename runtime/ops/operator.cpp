@@ -8,10 +8,14 @@ TensorSpec matrix_spec(DType type, const Shape& shape) { return {type, shape, Or
 
 std::string_view name_of(Phase phase) {
   switch (phase) {
-    case Phase::prepare: return "prepare";
-    case Phase::forward: return "forward";
-    case Phase::backward: return "backward";
-    case Phase::update: return "update";
+    case Phase::prepare:
+      return "prepare";
+    case Phase::forward:
+      return "forward";
+    case Phase::backward:
+      return "backward";
+    case Phase::update:
+      return "update";
   }
   return "?";
 }
@@ -33,7 +37,8 @@ std::uint32_t draw_key(std::string_view name) {
 void expect(bool condition, std::string_view op, std::string_view input, std::string_view expected,
             const TensorSpec& got) {
   if (!condition)
-    throw ShapeError("{}: {}: expected {}, got {} {}", op, input, expected, name_of(got.type), to_string(got.shape));
+    throw ShapeError("{}: {}: expected {}, got {} {}", op, input, expected, name_of(got.type),
+                     to_string(got.shape));
 }
 
 }  // namespace scrawl

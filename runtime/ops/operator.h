@@ -97,9 +97,10 @@ class Emit {
 
   virtual TensorId in(std::size_t i) = 0;   ///< input i, or no_tensor where an optional one is absent
   virtual TensorId out(std::size_t i) = 0;  ///< output i
-  virtual TensorId used(std::size_t i) = 0; ///< output i if anything reads it or it is asked for, else no_tensor
-  virtual TensorId dy(std::size_t i) = 0;   ///< gradient of output i, or no_tensor: nothing flows back there
-  virtual TensorId dx(std::size_t i) = 0;   ///< a new tensor for the gradient of input i, or no_tensor
+  virtual TensorId used(
+      std::size_t i) = 0;  ///< output i if anything reads it or it is asked for, else no_tensor
+  virtual TensorId dy(std::size_t i) = 0;  ///< gradient of output i, or no_tensor: nothing flows back there
+  virtual TensorId dx(std::size_t i) = 0;  ///< a new tensor for the gradient of input i, or no_tensor
   /// Says that the gradient of input i is this very tensor.
   virtual void pass_gradient(std::size_t i, TensorId gradient) = 0;
   virtual TensorId temporary(std::string_view name, const TensorSpec&) = 0;
@@ -112,14 +113,16 @@ class Emit {
 
   /// Emits one call. `entry` is the backend's planner for it, `name` that entry's name.
   template <class Call>
-  void call(std::string_view name, Planner<Call> Backend::*entry, Call call, std::vector<Bind<Call>> bindings);
+  void call(std::string_view name, Planner<Call> Backend::*entry, Call call,
+            std::vector<Bind<Call>> bindings);
 
   virtual void push(Step) = 0;
 };
 
 /// A call as a step; absent operands are left out of the bindings.
 template <class Call>
-Step make_step(std::string_view name, Planner<Call> Backend::*entry, Call call, std::vector<Bind<Call>> bindings) {
+Step make_step(std::string_view name, Planner<Call> Backend::*entry, Call call,
+               std::vector<Bind<Call>> bindings) {
   std::erase_if(bindings, [](const Bind<Call>& b) { return b.tensor == no_tensor; });
   Step step{.call = std::string(name)};
   for (const auto& b : bindings) {
@@ -136,15 +139,19 @@ Step make_step(std::string_view name, Planner<Call> Backend::*entry, Call call, 
     return PlannedCall{plan->variant, plan->refused, plan->workspace_bytes,
                        [plan, planned, bindings](std::span<const View> with_data) {
                          Call bound = *planned;
-                         for (std::size_t i = 0; i < bindings.size(); ++i) bindings[i].slot(bound) = with_data[i];
-                         return [plan, bound](Bytes workspace, Stream stream) { plan->run(bound, workspace, stream); };
+                         for (std::size_t i = 0; i < bindings.size(); ++i)
+                           bindings[i].slot(bound) = with_data[i];
+                         return [plan, bound](Bytes workspace, Stream stream) {
+                           plan->run(bound, workspace, stream);
+                         };
                        }};
   };
   return step;
 }
 
 template <class Call>
-void Emit::call(std::string_view name, Planner<Call> Backend::*entry, Call call, std::vector<Bind<Call>> bindings) {
+void Emit::call(std::string_view name, Planner<Call> Backend::*entry, Call call,
+                std::vector<Bind<Call>> bindings) {
   push(make_step(name, entry, std::move(call), std::move(bindings)));
 }
 
@@ -170,7 +177,9 @@ concept FusedOperator = Operator<Op> && requires(const Op op, const Backend& bac
 
 /// An operator with state that a step updates once it is known to be finite (running statistics).
 template <class Op>
-concept StatefulOperator = Operator<Op> && requires(const Op op, Emit& emit) { op.update(emit); };
+concept StatefulOperator = Operator<Op> && requires(const Op op, Emit& emit) {
+  op.update(emit);
+};
 
 /// Bytes of all present tensors: the least traffic of an operator that reads and writes each once.
 double bytes_of(const Specs& inputs, const Specs& outputs);

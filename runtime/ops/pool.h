@@ -39,7 +39,8 @@ struct Pool {
 
   std::string parameters() const {
     return fmt::format("{} {}x{} stride {}x{} pad {}x{}", params.kind == PoolKind::max ? "max" : "average",
-                       params.window_h, params.window_w, params.stride_h, params.stride_w, params.pad_h, params.pad_w);
+                       params.window_h, params.window_w, params.stride_h, params.stride_w, params.pad_h,
+                       params.pad_w);
   }
 
  private:
@@ -61,7 +62,8 @@ struct ScaleWidths {
   void backward(Emit&) const {}  // widths are numbers of pixels: nothing flows back
 
   Cost cost(Phase phase, const Specs& in, const Specs& out) const {
-    return phase == Phase::backward ? Cost{} : Cost{3.0 * static_cast<double>(in[0].shape.count()), bytes_of(in, out)};
+    return phase == Phase::backward ? Cost{}
+                                    : Cost{3.0 * static_cast<double>(in[0].shape.count()), bytes_of(in, out)};
   }
 
   std::string parameters() const { return fmt::format("extent {} stride {}", window.extent, window.stride); }

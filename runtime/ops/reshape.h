@@ -40,12 +40,14 @@ struct FlattenImage {
   }
 
   void forward(Emit& e) const {
-    e.call("flatten", &Backend::flatten, Flatten{}, {read(&Flatten::x, e.in(0)), write(&Flatten::y, e.out(0))});
+    e.call("flatten", &Backend::flatten, Flatten{},
+           {read(&Flatten::x, e.in(0)), write(&Flatten::y, e.out(0))});
   }
 
   void backward(Emit& e) const {
     if (const auto dx = e.dx(0); dx != no_tensor)
-      e.call("unflatten", &Backend::unflatten, Unflatten{}, {read(&Unflatten::x, e.dy(0)), write(&Unflatten::y, dx)});
+      e.call("unflatten", &Backend::unflatten, Unflatten{},
+             {read(&Unflatten::x, e.dy(0)), write(&Unflatten::y, dx)});
   }
 
   Cost cost(Phase, const Specs& in, const Specs& out) const { return {0, bytes_of(in, out)}; }
@@ -62,7 +64,8 @@ struct Sum {
   }
 
   void forward(Emit& e) const {
-    e.call("add", &Backend::add, Add{}, {read(&Add::a, e.in(0)), read(&Add::b, e.in(1)), write(&Add::y, e.out(0))});
+    e.call("add", &Backend::add, Add{},
+           {read(&Add::a, e.in(0)), read(&Add::b, e.in(1)), write(&Add::y, e.out(0))});
   }
 
   void backward(Emit& e) const {

@@ -46,7 +46,9 @@ struct TwiceUsed {
     const auto h = graph.add("h", ops::Dense{}, {x, w})[0];
     const auto y = graph.add("y", ops::Dense{}, {h, w})[0];
     const auto z = graph.add("z", ops::Dense{}, {y, v})[0];
-    const auto flat = graph.add("flat", ops::CrossEntropyLoss{}, {graph.add("sum", ops::Sum{}, {z, z})[0], graph.input("targets", matrix_spec(DType::i32, {1}))})[0];
+    const auto flat = graph.add(
+        "flat", ops::CrossEntropyLoss{},
+        {graph.add("sum", ops::Sum{}, {z, z})[0], graph.input("targets", matrix_spec(DType::i32, {1}))})[0];
     loss = graph.add("loss", ops::Mean{}, {flat})[0];
     graph.output("loss", loss);
   }
@@ -92,8 +94,10 @@ TEST(planning, what_depends_on_parameters_only_runs_once_after_they_change) {
   Graph graph;
   const auto x = graph.input("x", matrix_spec(DType::f32, {1, 2}));
   const auto w = graph.parameter("w", matrix_spec(DType::f32, {1, 2}));
-  graph.output("y", graph.add("y", ops::Dense{}, {x, graph.add("tanh w", ops::Activate{Activation::tanh}, {w})[0]})[0]);
-  Program program(*device, storage, arena, plan_program(lower(graph, {}), device->backend(), device->selection()));
+  graph.output("y", graph.add("y", ops::Dense{},
+                              {x, graph.add("tanh w", ops::Activate{Activation::tanh}, {w})[0]})[0]);
+  Program program(*device, storage, arena,
+                  plan_program(lower(graph, {}), device->backend(), device->selection()));
   const std::array<float, 2> ones{1, 1}, weights{0.5f, 0.25f};
   device->upload(program.input("x").data, std::as_bytes(std::span(ones)));
   storage.write("w", std::as_bytes(std::span(weights)));
@@ -104,7 +108,8 @@ TEST(planning, what_depends_on_parameters_only_runs_once_after_they_change) {
   const std::array<float, 2> zeros{0, 0};
   storage.write("w", std::as_bytes(std::span(zeros)));
   program.run();
-  EXPECT_NEAR(*program.output("y").as<float>(), expected, 1e-5) << "the weights were prepared again without being asked";
+  EXPECT_NEAR(*program.output("y").as<float>(), expected, 1e-5)
+      << "the weights were prepared again without being asked";
   program.prepare();
   program.run();
   EXPECT_EQ(*program.output("y").as<float>(), 0);

@@ -40,7 +40,9 @@ TEST(memory_plan, memory_is_used_again_after_a_lifetime_ends) {
   EXPECT_EQ(plan.least_bytes, 1024u);
 }
 
-TEST(memory_plan, empty_lifetimes_take_nothing) { EXPECT_EQ(plan_memory({{0, 0, 9}, {0, 2, 3}}).arena_bytes, 0u); }
+TEST(memory_plan, empty_lifetimes_take_nothing) {
+  EXPECT_EQ(plan_memory({{0, 0, 9}, {0, 2, 3}}).arena_bytes, 0u);
+}
 
 }  // namespace
 }  // namespace scrawl

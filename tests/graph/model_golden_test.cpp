@@ -31,9 +31,11 @@ TEST(model_file, log_probabilities_are_those_of_pytorch) {
     const auto device = testing::host_device(cpu::backend());
     Storage storage(*device);
     Arena arena(*device);
-    const auto network = build_network(model.recipe, model.alphabet.classes(), {.batch = pixels->shape[0]}, NetworkUse::prediction, type);
+    const auto network = build_network(model.recipe, model.alphabet.classes(), {.batch = pixels->shape[0]},
+                                       NetworkUse::prediction, type);
     weights_from_file(storage, network.graph, file, "golden");
-    Program program(*device, storage, arena, plan_program(lower(network.graph, {}), device->backend(), device->selection()));
+    Program program(*device, storage, arena,
+                    plan_program(lower(network.graph, {}), device->backend(), device->selection()));
     device->upload(program.input("pixels").data, pixels->bytes);
     program.prepare();
     program.run();
@@ -42,7 +44,8 @@ TEST(model_file, log_probabilities_are_those_of_pytorch) {
     double worst = 0;
     for (std::int64_t i = 0; i < got.shape.count(); ++i) {
       double reference;
-      std::memcpy(&reference, log_p->bytes.data() + static_cast<std::size_t>(i) * sizeof reference, sizeof reference);
+      std::memcpy(&reference, log_p->bytes.data() + static_cast<std::size_t>(i) * sizeof reference,
+                  sizeof reference);
       worst = std::max(worst, std::abs(got.as<float>()[i] - reference));
     }
     EXPECT_LT(worst, most) << name_of(type);
@@ -54,7 +57,8 @@ TEST(model_file, a_missing_and_a_foreign_tensor_are_named) {
   const auto model = description_from_json(file.metadata, "golden");
   const auto device = testing::host_device(cpu::backend());
   Storage storage(*device);
-  const auto network = build_network(model.recipe, model.alphabet.classes(), {}, NetworkUse::prediction, DType::f32);
+  const auto network =
+      build_network(model.recipe, model.alphabet.classes(), {}, NetworkUse::prediction, DType::f32);
   auto without = file;
   std::erase_if(without.tensors, [](const StoredTensor& t) { return t.name == "conv1.weight"; });
   EXPECT_THROW(weights_from_file(storage, network.graph, without, "golden"), DataError);

@@ -57,42 +57,55 @@ layers = [
 std::vector<double> as_doubles(const View& view) {
   std::vector<double> values(static_cast<std::size_t>(view.shape.count()));
   for (std::size_t i = 0; i < values.size(); ++i)
-    values[i] = view.type == DType::f64 ? view.as<double>()[i] : view.type == DType::bf16 ? float(view.as<bf16>()[i]) : view.as<float>()[i];
+    values[i] = view.type == DType::f64    ? view.as<double>()[i]
+                : view.type == DType::bf16 ? float(view.as<bf16>()[i])
+                                           : view.as<float>()[i];
   return values;
 }
 
 enum class Fusion { fused, apart };
 
-/// A training run of one network on one backend, with inputs and weights that are the same for all.
+/// A training run of one network on one backend, with inputs and weights that are the same for all. Images
+/// of several widths (0: the recipe's) share the weights and the arena.
 class TrainingRun {
  public:
   TrainingRun(const std::string& toml, const Backend& backend, DType type, Fusion fusion = Fusion::fused,
-      KernelSet kernels = KernelSet::automatic)
-      : recipe_(parse_recipe(toml, "test")), device_(testing::host_device(backend, kernels)), storage_(*device_), arena_(*device_) {
-    const auto network = build_network(recipe_, classes, {batch, 0, longest}, NetworkUse::training, type);
-    const auto graph = fusion == Fusion::apart ? decompose_all(network.graph) : decompose(network.graph, backend);
+              const std::vector<std::int64_t>& widths = {0})
+      : recipe_(parse_recipe(toml, "test")),
+        device_(testing::host_device(backend)),
+        storage_(*device_),
+        arena_(*device_) {
     OptimizerSettings sgd{.hyper = {.kind = OptimizerKind::sgd, .momentum = 0.9f}, .clip = 0, .decay = {}};
-    program_ = std::make_unique<Program>(
-        *device_, storage_, arena_,
-        plan_program(lower(graph, {.loss = graph.outputs().at("loss"), .optimizer = sgd, .seed = 5, .keep_gradients = true}), backend,
-                     device_->selection()));
-    initialize(storage_, network, 3);
+    for (const auto width : widths) {
+      const auto network =
+          build_network(recipe_, classes, {batch, width, longest}, NetworkUse::training, type);
+      const auto graph =
+          fusion == Fusion::apart ? decompose_all(network.graph) : decompose(network.graph, backend);
+      const LowerOptions lowering{
+          .loss = graph.outputs().at("loss"), .optimizer = sgd, .seed = 5, .keep_gradients = true};
+      programs_.push_back(std::make_unique<Program>(
+          *device_, storage_, arena_, plan_program(lower(graph, lowering), backend, device_->selection())));
+      initialize(storage_, network, 3);
+      fill(*programs_.back(), network.frames);
+    }
     set_control(Control::loss_scale, 1);
     set_learning_rate(0.05f);
-    fill(network.frames);
   }
 
-  double step() {
-    program_->run();
-    return as_doubles(program_->output("loss"))[0];
+  double step(std::size_t width = 0) {
+    programs_[width]->run();
+    return as_doubles(programs_[width]->output("loss"))[0];
   }
 
   std::map<std::string, std::vector<double>> gradients() const {
     std::map<std::string, std::vector<double>> all;
-    for (const auto& [name, value] : program_->plan().outputs)
-      if (name.starts_with("gradient/")) all[name] = as_doubles(program_->output(name));
+    for (const auto& [name, value] : plan().outputs)
+      if (name.starts_with("gradient/")) all[name] = as_doubles(programs_[0]->output(name));
     return all;
   }
+
+  const ProgramPlan& plan(std::size_t width = 0) const { return programs_[width]->plan(); }
+  const Arena& arena() const { return arena_; }
 
   double& weight(const std::string& name, std::size_t i) { return storage_.at(name).as<double>()[i]; }
   void set_learning_rate(float rate) { set_control(Control::learning_rate, rate); }
@@ -100,24 +113,28 @@ class TrainingRun {
  private:
   void set_control(Control::Slot slot, float value) {
     const auto control = storage_.at("control");
-    if (control.type == DType::f64) control.as<double>()[slot] = value;
-    else control.as<float>()[slot] = value;
+    if (control.type == DType::f64)
+      control.as<double>()[slot] = value;
+    else
+      control.as<float>()[slot] = value;
   }
 
-  void fill(std::int64_t frames) {
+  void fill(const Program& program, std::int64_t frames) {
     std::mt19937 random(11);
-    const auto pixels = program_->input("pixels");
-    for (std::int64_t i = 0; i < pixels.shape.count(); ++i) pixels.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(random() % 256);
+    const auto pixels = program.input("pixels");
+    for (std::int64_t i = 0; i < pixels.shape.count(); ++i)
+      pixels.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(random() % 256);
     const auto ints = [&](const std::string& name, const std::vector<std::int32_t>& values) {
-      if (program_->has_input(name)) std::memcpy(program_->input(name).data, values.data(), values.size() * sizeof values[0]);
+      if (program.has_input(name))
+        std::memcpy(program.input(name).data, values.data(), values.size() * sizeof values[0]);
     };
     ints("labels", {1, 2, 2, 0, 3, 0, 0, 0, 4, 5, 6, 1});
     ints("label_lengths", {3, 1, 4});
     ints("input_lengths", std::vector<std::int32_t>(batch, static_cast<std::int32_t>(frames)));
     ints("targets", {1, 6, 0});
-    if (program_->has_input("counters")) {
-      program_->input("counters").as<std::int64_t>()[0] = 2;
-      program_->input("counters").as<std::int64_t>()[1] = 100;
+    if (program.has_input("counters")) {
+      program.input("counters").as<std::int64_t>()[0] = 2;
+      program.input("counters").as<std::int64_t>()[1] = 100;
     }
   }
 
@@ -125,7 +142,7 @@ class TrainingRun {
   std::unique_ptr<Device> device_;
   Storage storage_;
   Arena arena_;
-  std::unique_ptr<Program> program_;
+  std::vector<std::unique_ptr<Program>> programs_;
 };
 
 double relative_distance(const std::vector<double>& a, const std::vector<double>& b) {
@@ -156,32 +173,51 @@ INSTANTIATE_TEST_SUITE_P(tiny, networks, ::testing::Values(&tiny_crnn, &tiny_cnn
 
 // f32 sums of a few hundred products through some ten layers: relative error about 10 * sqrt(K) * 2^-24.
 TEST_P(networks, first_gradients_in_f32_match_the_double_reference) {
-  TrainingRun reference(*GetParam(), reference::backend(), DType::f64), cpu(*GetParam(), cpu::backend(), DType::f32);
+  TrainingRun reference(*GetParam(), reference::backend(), DType::f64),
+      cpu(*GetParam(), cpu::backend(), DType::f32);
   EXPECT_NEAR(cpu.step(), reference.step(), 1e-5);
   expect_same_gradients(cpu, reference, 2e-4);
 }
 
 // bf16 keeps 8 bits: 2^-8 a rounding, a dozen roundings in a row, and ReLUs that flip near zero.
 TEST_P(networks, first_gradients_in_bf16_are_near_the_double_reference) {
-  TrainingRun reference(*GetParam(), reference::backend(), DType::f64), cpu(*GetParam(), cpu::backend(), DType::bf16);
+  TrainingRun reference(*GetParam(), reference::backend(), DType::f64),
+      cpu(*GetParam(), cpu::backend(), DType::bf16);
   const double expected = reference.step();
   EXPECT_NEAR(cpu.step(), expected, 0.02 * std::abs(expected));
   expect_same_gradients(cpu, reference, 0.15);
 }
 
 TEST_P(networks, ten_sgd_steps_in_f32_follow_the_double_reference) {
-  TrainingRun reference(*GetParam(), reference::backend(), DType::f64), cpu(*GetParam(), cpu::backend(), DType::f32);
+  TrainingRun reference(*GetParam(), reference::backend(), DType::f64),
+      cpu(*GetParam(), cpu::backend(), DType::f32);
   for (int step = 0; step < 10; ++step) {
     const double expected = reference.step();
     EXPECT_NEAR(cpu.step(), expected, 1e-4 * std::max(1.0, std::abs(expected))) << "step " << step;
   }
 }
 
+// Each width is planned once; between batches only the program changes.
+TEST(width_buckets, batches_of_several_widths_train_the_same_weights_in_one_arena) {
+  const std::vector<std::int64_t> widths{16, 40, 24};
+  TrainingRun reference(tiny_crnn, reference::backend(), DType::f64, Fusion::fused, widths),
+      cpu(tiny_crnn, cpu::backend(), DType::f32, Fusion::fused, widths);
+  for (std::size_t step = 0; step < 10; ++step) {
+    const auto width = step * 2 % widths.size();
+    const double expected = reference.step(width);
+    EXPECT_NEAR(cpu.step(width), expected, 1e-4 * std::max(1.0, std::abs(expected))) << "step " << step;
+  }
+  EXPECT_EQ(cpu.arena().size(), cpu.plan(1).memory.arena_bytes);
+  EXPECT_LT(cpu.plan(0).memory.arena_bytes, cpu.plan(1).memory.arena_bytes);
+}
+
 TEST_P(networks, fused_operators_equal_their_decomposition) {
-  TrainingRun fused(*GetParam(), reference::backend(), DType::f64), apart(*GetParam(), reference::backend(), DType::f64, Fusion::apart);
+  TrainingRun fused(*GetParam(), reference::backend(), DType::f64),
+      apart(*GetParam(), reference::backend(), DType::f64, Fusion::apart);
   EXPECT_NEAR(fused.step(), apart.step(), 1e-12);
   expect_same_gradients(fused, apart, 1e-10);
-  TrainingRun cpu_fused(*GetParam(), cpu::backend(), DType::f32), cpu_apart(*GetParam(), cpu::backend(), DType::f32, Fusion::apart);
+  TrainingRun cpu_fused(*GetParam(), cpu::backend(), DType::f32),
+      cpu_apart(*GetParam(), cpu::backend(), DType::f32, Fusion::apart);
   EXPECT_NEAR(cpu_fused.step(), cpu_apart.step(), 1e-5);
   expect_same_gradients(cpu_fused, cpu_apart, 2e-4);
 }
@@ -210,7 +246,8 @@ TEST_P(networks, gradients_in_double_match_central_differences) {
       const double below = run.step();
       weight = before;
       // A ReLU or a maximum that changes its mind within h shows as a jump; none does at this seed.
-      EXPECT_NEAR(gradient[i], (above - below) / (2 * h), 1e-5 * std::max(1e-2, std::abs(gradient[i]))) << name << " " << i;
+      EXPECT_NEAR(gradient[i], (above - below) / (2 * h), 1e-5 * std::max(1e-2, std::abs(gradient[i])))
+          << name << " " << i;
     }
   }
 }

@@ -8,15 +8,19 @@ namespace {
 
 class HostDevice final : public Device {
  public:
-  HostDevice(const Backend& backend, KernelSet kernels) : backend_(backend), selection_{.kernels = kernels, .threads = 2} {}
+  explicit HostDevice(const Backend& backend) : backend_(backend) {}
 
   std::string name() const override { return std::string(backend_.name); }
   const Backend& backend() const override { return backend_; }
   const Selection& selection() const override { return selection_; }
   Stream stream() override { return nullptr; }
   void synchronize() override {}
-  void upload(void* device, std::span<const std::byte> host) override { std::memcpy(device, host.data(), host.size()); }
-  void download(std::span<std::byte> host, const void* device) override { std::memcpy(host.data(), device, host.size()); }
+  void upload(void* device, std::span<const std::byte> host) override {
+    std::memcpy(device, host.data(), host.size());
+  }
+  void download(std::span<std::byte> host, const void* device) override {
+    std::memcpy(host.data(), device, host.size());
+  }
 
  private:
   std::byte* allocate(std::size_t bytes) override {
@@ -27,13 +31,13 @@ class HostDevice final : public Device {
   void release(std::byte* memory, std::size_t) noexcept override { std::free(memory); }
 
   const Backend& backend_;
-  Selection selection_;
+  Selection selection_{.kernels = KernelSet::automatic, .threads = 2};
 };
 
 }  // namespace
 
-std::unique_ptr<Device> host_device(const Backend& backend, KernelSet kernels) {
-  return std::make_unique<HostDevice>(backend, kernels);
+std::unique_ptr<Device> host_device(const Backend& backend) {
+  return std::make_unique<HostDevice>(backend);
 }
 
 }  // namespace scrawl::testing

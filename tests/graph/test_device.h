@@ -8,6 +8,6 @@
 namespace scrawl::testing {
 
 /// A device on zeroed host memory whose kernels are those of `backend`, with two threads.
-std::unique_ptr<Device> host_device(const Backend& backend, KernelSet kernels = KernelSet::automatic);
+std::unique_ptr<Device> host_device(const Backend& backend);
 
 }  // namespace scrawl::testing

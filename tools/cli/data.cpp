@@ -17,11 +17,14 @@ struct InspectFlags {
 };
 
 int inspect_data(const InspectFlags& f) {
-  const auto dataset = open_dataset(f.path, {.image_column = f.image_column, .label_column = f.label_column,
+  const auto dataset = open_dataset(f.path, {.image_column = f.image_column,
+                                             .label_column = f.label_column,
                                              .bad = f.strict ? Bad::fail : Bad::skip});
   const auto found = inspect(dataset, f.headers ? Look::headers : Look::pixels);
-  if (f.json) fmt::print("{}\n", to_json(found).dump(2));
-  else fmt::print("{}", to_text(found));
+  if (f.json)
+    fmt::print("{}\n", to_json(found).dump(2));
+  else
+    fmt::print("{}", to_text(found));
   return 0;
 }
 
@@ -70,22 +73,43 @@ void add_synth(CLI::App& data, Action& action) {
   command->add_option("--height", o.size.height, "pixels")->check(CLI::Range(8, 4096))->capture_default_str();
   command->add_option("--width", o.size.width, "pixels")->check(CLI::Range(8, 16384))->capture_default_str();
   auto& t = o.text;
-  command->add_option("--lists", t.lists, "english, german, french, or text files with one text a line")->capture_default_str();
-  command->add_option("--characters", t.characters, "keep words of these characters only; empty: all")->capture_default_str();
-  command->add_option("--min-length", t.min_length, "characters of a word")->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--max-length", t.max_length, "characters of a word")->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--min-words", t.min_words, "words an image")->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--max-words", t.max_words, "words an image")->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--lists", t.lists, "english, german, french, or text files with one text a line")
+      ->capture_default_str();
+  command->add_option("--characters", t.characters, "keep words of these characters only; empty: all")
+      ->capture_default_str();
+  command->add_option("--min-length", t.min_length, "characters of a word")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--max-length", t.max_length, "characters of a word")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--min-words", t.min_words, "words an image")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--max-words", t.max_words, "words an image")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   command->add_option("--lower", t.lower, "weight of words in lower case")->capture_default_str();
   command->add_option("--capitalised", t.capitalised, "weight of Capitalised words")->capture_default_str();
   command->add_option("--upper", t.upper, "weight of words in CAPITALS")->capture_default_str();
-  command->add_option("--as-listed", t.as_listed, "weight of words as the list has them")->capture_default_str();
-  command->add_option("--numbers", t.numbers, "share of numbers")->check(CLI::Range(0.0, 1.0))->capture_default_str();
-  command->add_option("--punctuation", t.punctuation, "share of words with a mark")->check(CLI::Range(0.0, 1.0))->capture_default_str();
-  command->add_option("--shape", o.style.shape, "how much the hand varies, 0 to 2")->check(CLI::Range(0.0, 2.0))->capture_default_str();
-  command->add_option("--paper", o.style.paper, "how much paper, blur and noise vary, 0 to 2")->check(CLI::Range(0.0, 2.0))->capture_default_str();
+  command->add_option("--as-listed", t.as_listed, "weight of words as the list has them")
+      ->capture_default_str();
+  command->add_option("--numbers", t.numbers, "share of numbers")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command->add_option("--punctuation", t.punctuation, "share of words with a mark")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command->add_option("--shape", o.style.shape, "how much the hand varies, 0 to 2")
+      ->check(CLI::Range(0.0, 2.0))
+      ->capture_default_str();
+  command->add_option("--paper", o.style.paper, "how much paper, blur and noise vary, 0 to 2")
+      ->check(CLI::Range(0.0, 2.0))
+      ->capture_default_str();
   command->add_option("--seed", o.seed, "seed of everything random")->capture_default_str();
-  command->add_option("--threads", o.threads, "0: all processors")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command->add_option("--threads", o.threads, "0: all processors")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->add_flag("--overwrite", f->overwrite, "replace a set that is there");
   command->add_flag("--json", f->json, "print the counts as JSON");
   command->callback([f, &action] { action = [f] { return synthesize_data(*f); }; });

@@ -10,10 +10,13 @@ namespace {
 int run(bool as_json) {
   auto json = nlohmann::json::array();
   for (const auto& d : list_devices()) {
-    json.push_back({{"name", d.name}, {"hardware", d.hardware}, {"libraries", d.libraries}, {"unusable", d.unusable}});
+    json.push_back(
+        {{"name", d.name}, {"hardware", d.hardware}, {"libraries", d.libraries}, {"unusable", d.unusable}});
     if (as_json) continue;
-    if (d.unusable.empty()) fmt::print("{:6} {}; {}\n", d.name, d.hardware, d.libraries);
-    else fmt::print("{:6} not usable: {}\n", d.name, d.unusable);
+    if (d.unusable.empty())
+      fmt::print("{:6} {}; {}\n", d.name, d.hardware, d.libraries);
+    else
+      fmt::print("{:6} not usable: {}\n", d.name, d.unusable);
   }
   if (as_json) fmt::print("{}\n", json.dump(2));
   return 0;

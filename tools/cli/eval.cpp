@@ -20,19 +20,24 @@ struct EvalFlags {
 };
 
 std::string percent(double value, const nlohmann::json& interval) {
-  return fmt::format("{:.2f}% ({:.2f}-{:.2f})", 100 * value, 100 * interval.at(0).get<double>(), 100 * interval.at(1).get<double>());
+  return fmt::format("{:.2f}% ({:.2f}-{:.2f})", 100 * value, 100 * interval.at(0).get<double>(),
+                     100 * interval.at(1).get<double>());
 }
 
 void print(const nlohmann::json& e) {
-  fmt::print("{} {}: {} samples, {} skipped, loss {:.4f}\n", e.at("dataset").get<std::string>(), e.at("split").get<std::string>(),
-             e.at("samples").get<std::int64_t>(), e.at("skipped").get<std::int64_t>(), e.at("loss").get<double>());
+  fmt::print("{} {}: {} samples, {} skipped, loss {:.4f}\n", e.at("dataset").get<std::string>(),
+             e.at("split").get<std::string>(), e.at("samples").get<std::int64_t>(),
+             e.at("skipped").get<std::int64_t>(), e.at("loss").get<double>());
   if (e.contains("cer"))
-    fmt::print("CER {}, WER {}, exact {:.2f}%, characters in place {:.2f}%\n", percent(e["cer"], e["cer_ci95"]),
-               percent(e["wer"], e["wer_ci95"]), 100 * e["exact"].get<double>(), 100 * e["char_accuracy"].get<double>());
+    fmt::print("CER {}, WER {}, exact {:.2f}%, characters in place {:.2f}%\n",
+               percent(e["cer"], e["cer_ci95"]), percent(e["wer"], e["wer_ci95"]),
+               100 * e["exact"].get<double>(), 100 * e["char_accuracy"].get<double>());
   else
-    fmt::print("accuracy {}, macro precision {:.2f}%, recall {:.2f}%, F1 {:.2f}%\n", percent(e["accuracy"], e["accuracy_ci95"]),
-               100 * e["precision_macro"].get<double>(), 100 * e["recall_macro"].get<double>(), 100 * e["f1_macro"].get<double>());
-  fmt::print("{:.1f} s, {:.0f} images/s; intervals are 95%\n", e.at("seconds").get<double>(), e.at("images_per_second").get<double>());
+    fmt::print("accuracy {}, macro precision {:.2f}%, recall {:.2f}%, F1 {:.2f}%\n",
+               percent(e["accuracy"], e["accuracy_ci95"]), 100 * e["precision_macro"].get<double>(),
+               100 * e["recall_macro"].get<double>(), 100 * e["f1_macro"].get<double>());
+  fmt::print("{:.1f} s, {:.0f} images/s; intervals are 95%\n", e.at("seconds").get<double>(),
+             e.at("images_per_second").get<double>());
 }
 
 /// How the model's recipe reads data, with this command's changes laid over it: columns, orientation, shares.
@@ -57,12 +62,17 @@ int run(const EvalFlags& f) {
 
   const auto batches = evaluation_batches(dataset, indices, model.recipe, model.alphabet, f.batch);
   Progress line("eval", batches->samples());
-  const auto evaluation = evaluate(predictor.recognizer(), batches,
-                                   {.workers = f.workers, .progress = [&](std::int64_t done, std::int64_t) { line.update(done, ""); }, .stop = {}});
+  const auto evaluation =
+      evaluate(predictor.recognizer(), batches,
+               {.workers = f.workers,
+                .progress = [&](std::int64_t done, std::int64_t) { line.update(done, ""); },
+                .stop = {}});
   line.finish("");
   const auto json = to_json(evaluation, path, f.split);
-  if (f.json) fmt::print("{}\n", json.dump(2));
-  else print(json);
+  if (f.json)
+    fmt::print("{}\n", json.dump(2));
+  else
+    print(json);
   return 0;
 }
 
@@ -73,9 +83,14 @@ void add_eval(CLI::App& app, Action& action) {
   auto f = std::make_shared<EvalFlags>();
   command->add_option("model", f->model, "run directory or .safetensors file")->required();
   command->add_option("--data", f->data, "data set; the one it was trained on if absent");
-  command->add_option("--split", f->split, "train, val, test, or another name that the set's table has")->capture_default_str();
-  command->add_option("--batch", f->batch, "samples at a time")->check(CLI::Range(1, 65536))->capture_default_str();
-  command->add_option("--workers", f->workers, "decode threads")->check(CLI::Range(1, 256))->capture_default_str();
+  command->add_option("--split", f->split, "train, val, test, or another name that the set's table has")
+      ->capture_default_str();
+  command->add_option("--batch", f->batch, "samples at a time")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  command->add_option("--workers", f->workers, "decode threads")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
   command->add_option("--precision", f->precision, "f32 or bf16")->capture_default_str();
   command->add_flag("--strict", f->strict, "fail on the first sample that cannot be used");
   command->add_flag("--json", f->json, "print the result as JSON");

@@ -27,7 +27,8 @@ void show_network(const InspectFlags& f, const Recipe& recipe, int classes, nloh
     fmt::print("{}\n", summary.dump(2));
     return;
   }
-  fmt::print("{}, {} classes, batch {}, {}\n", recipe.name, classes, f.batch, f.inference ? "inference" : "training");
+  fmt::print("{}, {} classes, batch {}, {}\n", recipe.name, classes, f.batch,
+             f.inference ? "inference" : "training");
   fmt::print("{}", to_text(summary, Detail::nodes));
   if (f.calls) fmt::print("\n{}", to_text(summary, Detail::calls));
   if (f.memory) fmt::print("\n{}", to_text(summary, Detail::memory));
@@ -35,17 +36,26 @@ void show_network(const InspectFlags& f, const Recipe& recipe, int classes, nloh
 
 void show_model(const InspectFlags& f, const fs::path& path) {
   const auto file = read_safetensors(path);
-  if (file.metadata.is_null()) throw DataError("{}: is no scrawl model: it has weights, but no description of the network", path.string());
+  if (file.metadata.is_null())
+    throw DataError("{}: is no scrawl model: it has weights, but no description of the network",
+                    path.string());
   const auto description = description_from_json(file.metadata, path.string());
   auto tensors = nlohmann::json::array();
-  for (const auto& t : file.tensors) tensors.push_back({{"name", t.name}, {"type", name_of(t.type)}, {"shape", to_string(t.shape)}});
+  for (const auto& t : file.tensors)
+    tensors.push_back({{"name", t.name}, {"type", name_of(t.type)}, {"shape", to_string(t.shape)}});
   if (!f.json) {
-    fmt::print("{}: alphabet of {}: {}\n", path.string(), description.alphabet.symbols().size(), fmt::join(description.alphabet.symbols(), ""));
+    fmt::print("{}: alphabet of {}: {}\n", path.string(), description.alphabet.symbols().size(),
+               fmt::join(description.alphabet.symbols(), ""));
     fmt::print("metrics when saved: {}\n", description.metrics.dump());
-    for (const auto& t : tensors) fmt::print("  {:<32} {} {}\n", t["name"].get<std::string>(), t["type"].get<std::string>(), t["shape"].get<std::string>());
+    for (const auto& t : tensors)
+      fmt::print("  {:<32} {} {}\n", t["name"].get<std::string>(), t["type"].get<std::string>(),
+                 t["shape"].get<std::string>());
   }
-  show_network(f, description.recipe, description.alphabet.classes(), {{"file", path.string()}, {"metrics", description.metrics}, {"tensors", tensors},
-               {"alphabet", description.alphabet.symbols()}});
+  show_network(f, description.recipe, description.alphabet.classes(),
+               {{"file", path.string()},
+                {"metrics", description.metrics},
+                {"tensors", tensors},
+                {"alphabet", description.alphabet.symbols()}});
 }
 
 bool is_run_directory(const fs::path& path) { return fs::is_directory(path / "weights"); }
@@ -59,8 +69,10 @@ int run(const InspectFlags& f) {
     show_model(f, path / "weights.safetensors");
   } else if (fs::exists(path) && path.extension() != ".toml") {
     const auto found = inspect(open_dataset(path), Look::headers);
-    if (f.json) fmt::print("{}\n", to_json(found).dump(2));
-    else fmt::print("{}", to_text(found));
+    if (f.json)
+      fmt::print("{}\n", to_json(found).dump(2));
+    else
+      fmt::print("{}", to_text(found));
   } else {
     const auto recipe = load_recipe(f.what, f.over.config, f.over.assignments);
     show_network(f, recipe, f.classes ? f.classes : recipe.target == Target::single ? 10 : 80, {});
@@ -71,13 +83,21 @@ int run(const InspectFlags& f) {
 }  // namespace
 
 void add_inspect(CLI::App& app, Action& action) {
-  auto* const command = app.add_subcommand("inspect", "show what is in a recipe, model, checkpoint or data set");
+  auto* const command =
+      app.add_subcommand("inspect", "show what is in a recipe, model, checkpoint or data set");
   auto f = std::make_shared<InspectFlags>();
-  command->add_option("what", f->what, "recipe name or file, run directory, .safetensors file, checkpoint, data set")->required();
-  command->add_option("--batch", f->batch, "samples a step")->check(CLI::Range(1, 65536))->capture_default_str();
-  command->add_option("--classes", f->classes, "classes of a recipe's network; 10, or 80 for text, if absent")->check(CLI::PositiveNumber);
+  command
+      ->add_option("what", f->what,
+                   "recipe name or file, run directory, .safetensors file, checkpoint, data set")
+      ->required();
+  command->add_option("--batch", f->batch, "samples a step")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  command->add_option("--classes", f->classes, "classes of a recipe's network; 10, or 80 for text, if absent")
+      ->check(CLI::PositiveNumber);
   command->add_flag("--inference", f->inference, "the network as it reads, not as it trains");
-  command->add_flag("--calls", f->calls, "every kernel call with its variant and the refusals of faster ones");
+  command->add_flag("--calls", f->calls,
+                    "every kernel call with its variant and the refusals of faster ones");
   command->add_flag("--memory", f->memory, "where every tensor lies in the arena, and when");
   command->add_flag("--json", f->json, "print everything as JSON");
   f->device.add_to(*command);

@@ -19,7 +19,10 @@ nlohmann::json to_json(const std::string& image, const Recognizer::Reading& read
   auto alternatives = nlohmann::json::array();
   for (const auto& [text, confidence] : reading.alternatives)
     alternatives.push_back({{"text", text}, {"confidence", confidence}});
-  return {{"image", image}, {"text", reading.text}, {"confidence", reading.confidence}, {"alternatives", alternatives}};
+  return {{"image", image},
+          {"text", reading.text},
+          {"confidence", reading.confidence},
+          {"alternatives", alternatives}};
 }
 
 /// Reads every image that can be read; the exit code is that of the first one that cannot.
@@ -31,8 +34,10 @@ int run(const PredictFlags& f) {
   for (const auto& image : f.images) {
     try {
       const auto reading = predictor.read(image, f.top - 1);
-      if (f.json) results.push_back(to_json(image, reading));
-      else fmt::print("{}\t{}\t{:.1f}%\n", image, reading.text, 100 * reading.confidence);
+      if (f.json)
+        results.push_back(to_json(image, reading));
+      else
+        fmt::print("{}\t{}\t{:.1f}%\n", image, reading.text, 100 * reading.confidence);
     } catch (const DataError& error) {
       spdlog::error("{}", error.what());
       if (code == 0) code = static_cast<int>(error.code());
@@ -49,7 +54,9 @@ void add_predict(CLI::App& app, Action& action) {
   auto f = std::make_shared<PredictFlags>();
   command->add_option("model", f->model, "run directory or .safetensors file")->required();
   command->add_option("images", f->images, "image files: PNG, JPEG, BMP, PGM")->required();
-  command->add_option("--top", f->top, "how many readings of a classifier, the best included")->check(CLI::Range(1, 1000))->capture_default_str();
+  command->add_option("--top", f->top, "how many readings of a classifier, the best included")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
   command->add_option("--precision", f->precision, "f32 or bf16")->capture_default_str();
   command->add_flag("--json", f->json, "print the readings as JSON");
   f->device.add_to(*command);

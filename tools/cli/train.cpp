@@ -52,12 +52,13 @@ int run(const TrainFlags& f) {
     return 128 + result.signal;
   }
   if (f.json) {
-    const nlohmann::json json{{"out", options.out.string()}, {"weights", result.weights.string()}, {"epochs", result.epochs},
-                              {"best_epoch", result.best_epoch}, {"seconds", result.seconds}, {"validation", result.best}};
+    const nlohmann::json json{{"out", options.out.string()}, {"weights", result.weights.string()},
+                              {"epochs", result.epochs},     {"best_epoch", result.best_epoch},
+                              {"seconds", result.seconds},   {"validation", result.best}};
     fmt::print("{}\n", json.dump(2));
   } else {
-    fmt::print("{} epochs in {:.0f} s; best epoch {}; weights in {}\n", result.epochs, result.seconds, result.best_epoch,
-               result.weights.string());
+    fmt::print("{} epochs in {:.0f} s; best epoch {}; weights in {}\n", result.epochs, result.seconds,
+               result.best_epoch, result.weights.string());
   }
   return 0;
 }
@@ -72,12 +73,15 @@ void add_train(CLI::App& app, Action& action) {
   command->add_option("--out", f->out, "run directory; runs/RECIPE if absent");
   command->add_option("--precision", f->precision, "f32 or bf16");
   command->add_option("--epochs", f->epochs, "epochs")->check(CLI::PositiveNumber);
-  command->add_option("--minutes", f->minutes, "end after so many minutes instead; not reproducible bit for bit")->check(CLI::PositiveNumber);
+  command
+      ->add_option("--minutes", f->minutes, "end after so many minutes instead; not reproducible bit for bit")
+      ->check(CLI::PositiveNumber);
   command->add_option("--batch", f->batch, "samples a step")->check(CLI::PositiveNumber);
   command->add_option("--seed", f->seed, "seed of everything random")->check(CLI::NonNegativeNumber);
   command->add_flag("--resume", f->resume, "continue the run in --out where its last checkpoint was made");
   command->add_option("--load", f->load, "begin with these weights: a run directory or .safetensors file");
-  command->add_option("--alphabet", f->alphabet, "with --load: fail, union or replace")->capture_default_str();
+  command->add_option("--alphabet", f->alphabet, "with --load: fail, union or replace")
+      ->capture_default_str();
   command->add_flag("--strict", f->strict, "fail on the first sample that cannot be used");
   command->add_flag("--json", f->json, "print the result as JSON");
   f->device.add_to(*command);

@@ -31,7 +31,8 @@ inline constexpr std::array all_synth_splits{SynthSplit::train, SynthSplit::val,
 
 std::string_view name_of(SynthSplit);  ///< "train", "val", "test", "test-fonts"
 
-/// How much the hand and the paper vary: 0 not at all, 1 as on everyday scans, 2 harder than most scans; at most 3.
+/// How much the hand and the paper vary: 0 not at all, 1 as on everyday scans, 2 harder than most scans; at
+/// most 3.
 struct Style {
   float shape = 1;
   float paper = 1;
