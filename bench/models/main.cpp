@@ -23,7 +23,7 @@ struct Flags {
   std::vector<std::string> variants{"channels_last"};
   std::string peer, json;
   double seconds = 20;
-  int threads = 0;
+  int threads = 0, calls = 0;
 };
 
 int default_classes(const Recipe& recipe) {
@@ -83,6 +83,9 @@ Row measure(const std::string& network, const std::string& type, const std::stri
   fmt::print(stderr, "{}: {:.0f} images/s; step / sum of its calls {:.3f}; memory {:.0f} MB\n", row.name,
              1e6 * batch / row.timing.ours.median, step_over_sum,
              static_cast<double>(workload.memory_bytes()) / 1e6);
+  if (f.calls > 0)
+    for (const auto& call : workload.calls(f.calls))
+      fmt::print(stderr, "{:12.1f} us  {:<12} {}\n", call.us, call.variant, call.name);
   return row;
 }
 
@@ -100,6 +103,7 @@ int run(int argc, char** argv) {
       ->delimiter(';');
   app.add_option("--seconds", f.seconds, "of alternation a row")->capture_default_str();
   app.add_option("--threads", f.threads, "CPU threads; 0: all")->capture_default_str();
+  app.add_option("--calls", f.calls, "also print each call's time, the median of so many runs");
   app.add_option("--json", f.json, "file for the report");
   CLI11_PARSE(app, argc, argv);
 

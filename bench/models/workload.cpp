@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "bench/measure.h"
 #include "models/recognizer.h"
 
 namespace scrawl::bench {
@@ -69,6 +70,23 @@ double Workload::sum_of_calls_us() {
   double seconds = 0;
   program_->run_timed([&](const PlannedStep&, double s) { seconds += s; });
   return 1e6 * seconds;
+}
+
+std::vector<Workload::Call> Workload::calls(int runs) {
+  std::vector<Call> calls;
+  std::vector<std::vector<double>> times;
+  for (int run = 0; run < runs; ++run) {
+    std::size_t at = 0;
+    program_->run_timed([&](const PlannedStep& step, double seconds) {
+      if (run == 0) {
+        calls.push_back({step.name, step.call.variant, 0});
+        times.emplace_back();
+      }
+      times[at++].push_back(1e6 * seconds);
+    });
+  }
+  for (std::size_t i = 0; i < calls.size(); ++i) calls[i].us = summarize(times[i]).median;
+  return calls;
 }
 
 std::size_t Workload::memory_bytes() const {

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "models/network.h"
 #include "runtime/graph/program.h"
@@ -16,6 +17,12 @@ class Workload {
   void run() { program_->run(); }
   /// Sum of the calls' own times in one run, in microseconds: what the step would take without the runtime.
   double sum_of_calls_us();
+  /// The calls of a step in order with the median of their own times over so many runs, in microseconds.
+  struct Call {
+    std::string name, variant;
+    double us;
+  };
+  std::vector<Call> calls(int runs);
   double flops() const { return flops_; }
   double bytes() const { return bytes_; }
   std::size_t memory_bytes() const;  ///< arena and inputs
