@@ -11,12 +11,12 @@ namespace scrawl::cpu {
 
 namespace {
 
-/// One lane's recurrence.
-template <class T>
+/// One lane's recurrence: T in memory, products of Elements.
+template <class T, class Element>
 class Lane {
  public:
   /// Made without a workspace it only counts bytes.
-  Lane(const LstmBackwardPass& pass, const LstmLane& lane, Workspace& workspace)
+  Lane(const LstmBackwardPass<Element>& pass, const LstmLane& lane, Workspace& workspace)
       : pass_(pass),
         call_(pass.call),
         extents_(pass.extents),
@@ -78,7 +78,7 @@ class Lane {
     const T* dy = call_.dy.as<T>() + (place * extents_.directions + lane_.direction) * extents_.hidden + unit;
     const f32x16 dh = load(dh_ + state) + load(dy, units_from(unit));
     const f32x16 dc = load(dc_ + state) + dh * o * (1.0f - tanh_c * tanh_c);
-    float* d_sums = pass_.gates_at(lane_.direction, block, cell.row);
+    auto* d_sums = pass_.gates_at(lane_.direction, block, cell.row);
     store(d_sums, dc * g * i * (1.0f - i));
     store(d_sums + lanes, dc * previous_c(cell, block, step) * f * (1.0f - f));
     store(d_sums + 2 * lanes, dc * i * (1.0f - g * g));
@@ -90,13 +90,15 @@ class Lane {
   void multiply_hidden(std::int64_t count) {
     const std::int64_t panels = panels_of(extents_.hidden);
     for (std::int64_t panel = 0; panel < panels; ++panel) {
-      multiply_panel({.rows = count,
-                      .runs = pass_.gate_runs(1),
-                      .panel = pass_.w_hh + (lane_.direction * panels + panel) * pass_.panel_size(),
-                      .init = zero_row,
-                      .init_stride = 0,
-                      .out = products_},
-                     [&](std::int64_t i) { return pass_.gates_at(lane_.direction, 0, cells_[i].row); });
+      multiply_panel<Element>({.rows = count,
+                               .runs = pass_.gate_runs(1),
+                               .panel = pass_.w_hh + (lane_.direction * panels + panel) * pass_.panel_size(),
+                               .init = zero_row,
+                               .init_stride = 0,
+                               .out = products_},
+                              [&](std::int64_t i) {
+                                return elements<Element>(pass_.gates_at(lane_.direction, 0, cells_[i].row));
+                              });
       for (std::int64_t i = 0; i < count; ++i)
         std::copy_n(products_ + i * tile_columns, tile_columns,
                     dh_ + (cells_[i].sample - lane_.first_sample) * units_ + panel * tile_columns);
@@ -113,7 +115,7 @@ class Lane {
       }
   }
 
-  const LstmBackwardPass& pass_;
+  const LstmBackwardPass<Element>& pass_;
   const LstmBackward& call_;
   const LstmExtents& extents_;
   LstmLane lane_;
@@ -123,8 +125,8 @@ class Lane {
   LstmCell* cells_;
 };
 
-template <class T>
-void pack(const LstmBackwardPass& pass, int threads) {
+template <class T, class Element>
+void pack(const LstmBackwardPass<Element>& pass, int threads) {
   const auto& call = pass.call;
   const auto& extents = pass.extents;
   const std::int64_t hidden = extents.hidden, input_panels = panels_of(extents.inputs),
@@ -133,8 +135,8 @@ void pack(const LstmBackwardPass& pass, int threads) {
     const std::int64_t depth = panel < input_panels ? extents.inputs : hidden;
     const View& w = panel < input_panels ? call.w_ih : call.w_hh;
     const std::int64_t of_w = panel < input_panels ? panel : panel - input_panels;
-    float* to = panel < input_panels ? pass.w_ih + (panel * extents.directions + d) * pass.panel_size()
-                                     : pass.w_hh + (d * hidden_panels + of_w) * pass.panel_size();
+    Element* to = panel < input_panels ? pass.w_ih + (panel * extents.directions + d) * pass.panel_size()
+                                       : pass.w_hh + (d * hidden_panels + of_w) * pass.panel_size();
     pack_gate_rows(extents, w.as<T>() + d * 4 * hidden * depth, depth, of_w * tile_columns, to);
   };
   parallel_for(threads, extents.directions * panels, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -142,26 +144,27 @@ void pack(const LstmBackwardPass& pass, int threads) {
   });
 }
 
-Plan<LstmBackward> plan_lanes(LstmBackward& call, const Selection& selection) {
+Plan<LstmBackward> plan(LstmBackward& call, int threads, Products products) {
   const LstmExtents extents = lstm_extents(call);
   if (extents.inputs == 0) throw Refused("needs inputs, got I = 0");
   if (const auto bytes = LstmReserve::bytes(extents); call.reserve.shape[0] != bytes)
     throw ShapeError("lstm_backward: reserve: expected {} bytes, got {}", bytes, call.reserve.shape[0]);
   make_row_major(call.x, call.lengths, call.h0, call.c0, call.w_ih, call.w_hh, call.b, call.y, call.reserve,
                  call.dy, call.dhn, call.dcn, call.dx, call.dh0, call.dc0, call.dw_ih, call.dw_hh, call.db);
-  const int threads = selection.threads;
   const auto lanes = lstm_lanes(extents, threads);
   Workspace need;
-  const LstmBackwardPass pass(call, extents, need);
-  for (const auto& lane : lanes) Lane<float>(pass, lane, need);
-  reserve_for_parameters(pass, threads, need);
+  dispatch_products(call.x.type, products, [&]<class T, class Element>() {
+    const LstmBackwardPass<Element> pass(call, extents, need);
+    for (const auto& lane : lanes) Lane<T, Element>(pass, lane, need);
+    reserve_for_parameters(pass, threads, need);
+  });
   return {.workspace_bytes = need.bytes(), .run = [=](const LstmBackward& call, Bytes bytes, Stream) {
             Workspace workspace(bytes);
-            LstmBackwardPass pass(call, extents, workspace);
-            pass.valid.list(call.lengths);
-            dispatch_storage(call.x.type, [&]<class T>() {
+            dispatch_products(call.x.type, products, [&]<class T, class Element>() {
+              LstmBackwardPass<Element> pass(call, extents, workspace);
+              pass.valid.list(call.lengths);
               pack<T>(pass, threads);
-              std::vector<Lane<T>> runs;
+              std::vector<Lane<T, Element>> runs;
               for (const auto& lane : lanes) runs.emplace_back(pass, lane, workspace);
               parallel_for(threads, std::ssize(runs), 1, [&](std::int64_t begin, std::int64_t end) {
                 for (std::int64_t i = begin; i < end; ++i) runs[static_cast<std::size_t>(i)].run();
@@ -172,17 +175,19 @@ Plan<LstmBackward> plan_lanes(LstmBackward& call, const Selection& selection) {
           }};
 }
 
-constexpr Variant<LstmBackward> variants[] = {{"lanes", Origin::native, plan_lanes}};
+Plan<LstmBackward> plan_pairs(LstmBackward& call, const Selection& selection) {
+  require_bf16_pairs(call.x.type);
+  return plan(call, selection.threads, Products::bf16_pairs);
+}
+
+Plan<LstmBackward> plan_lanes(LstmBackward& call, const Selection& selection) {
+  return plan(call, selection.threads, Products::f32);
+}
+
+constexpr Variant<LstmBackward> variants[] = {{"bf16_pairs", Origin::native, plan_pairs},
+                                              {"lanes", Origin::native, plan_lanes}};
 
 }  // namespace
-
-LstmBackwardPass::LstmBackwardPass(const LstmBackward& call, const LstmExtents& extents, Workspace& workspace)
-    : call(call), extents(extents), valid(extents, workspace) {
-  const std::int64_t columns = extents.directions * extents.blocks() * tile_columns;
-  w_ih = workspace.take<float>(columns * panels_of(extents.inputs) * tile_columns);
-  w_hh = workspace.take<float>(columns * panels_of(extents.hidden) * tile_columns);
-  gates = workspace.take<float>(columns * gate_rows());
-}
 
 Plan<LstmBackward> lstm_backward(LstmBackward& call, const Selection& selection) {
   check(call);

@@ -15,31 +15,35 @@ namespace {
 constexpr std::int64_t chunk_cells = 128;
 
 /// One call's operands and workspace, which all lanes read. Made without a workspace it only counts bytes.
+template <class Element>
 struct Pass {
   const LstmForward& call;
   const LstmExtents& extents;
   LstmCells valid;
-  float *w_ih, *w_hh;  ///< (D, blocks, K, 64)
-  float* b;            ///< (D, blocks, 64)
+  Element *w_ih, *w_hh;  ///< (D, blocks, K, 64)
+  float* b;              ///< (D, blocks, 64)
 
   Pass(const LstmForward& call, const LstmExtents& extents, Workspace& workspace)
       : call(call), extents(extents), valid(extents, workspace) {
     const std::int64_t columns = extents.directions * extents.blocks() * tile_columns;
-    w_ih = call.w_ih.layout ? call.w_ih.as<float>() : workspace.take<float>(columns * extents.inputs);
-    w_hh = call.w_hh.layout ? call.w_hh.as<float>() : workspace.take<float>(columns * extents.hidden);
+    const auto panels = [&](const View& w, std::int64_t depth) {
+      return w.layout ? w.as<Element>() : workspace.take<Element>(columns * elements_for<Element>(depth));
+    };
+    w_ih = panels(call.w_ih, extents.inputs);
+    w_hh = panels(call.w_hh, extents.hidden);
     b = workspace.take<float>(columns);
   }
 };
 
 /// Panels of weights that are not placed so already, and of the bias.
-template <class T>
-void pack(const Pass& pass, int threads) {
+template <class T, class Element>
+void pack(const Pass<Element>& pass, int threads) {
   const auto& [steps, batch, inputs, hidden, directions] = pass.extents;
   const std::int64_t blocks = pass.extents.blocks();
-  const auto panel = [&](const View& w, std::int64_t depth, std::int64_t i, float* panels) {
+  const auto panel = [&](const View& w, std::int64_t depth, std::int64_t i, Element* panels) {
     if (!w.layout)
       pack_gate_columns(pass.extents, w.as<T>() + i / blocks * 4 * pass.extents.hidden * depth, depth,
-                        i % blocks, panels + i * depth * tile_columns);
+                        i % blocks, panels + i * elements_for<Element>(depth) * tile_columns);
   };
   parallel_for(threads, directions * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
@@ -48,7 +52,7 @@ void pack(const Pass& pass, int threads) {
     }
   });
   for (std::int64_t d = 0; d < directions; ++d)
-    pack_bias(pass.extents, pass.call.b.as<float>() + d * 4 * hidden, pass.b + d * blocks * tile_columns);
+    pack_bias(pass.extents, pass.call.b.template as<float>() + d * 4 * hidden, pass.b + d * blocks * tile_columns);
 }
 
 template <class T>
@@ -58,21 +62,21 @@ f32x16 rounded(f32x16 value) {
   return load(narrow);
 }
 
-/// One lane's run through its sequences.
-template <class T>
+/// One lane's run through its sequences: T in memory, products of Elements.
+template <class T, class Element>
 class Lane {
  public:
   /// Made without a workspace it only counts bytes.
-  Lane(const Pass& pass, const LstmLane& lane, Workspace& workspace)
+  Lane(const Pass<Element>& pass, const LstmLane& lane, Workspace& workspace)
       : pass_(pass), call_(pass.call), extents_(pass.extents), lane_(lane) {
     const std::int64_t samples = std::max<std::int64_t>(lane.samples, 1),
                        columns = extents_.blocks() * tile_columns;
     chunk_steps_ = std::max<std::int64_t>(chunk_cells / samples, 1);
     capacity_ = chunk_steps_ * samples;
-    for (float*& h : h_) h = workspace.take<float>(samples * extents_.padded_hidden());
+    for (Value*& h : h_) h = workspace.take<Value>(samples * extents_.padded_hidden());
     c_ = workspace.take<float>(samples * extents_.padded_hidden());
     gates_ = workspace.take<float>(capacity_ * columns);
-    inputs_ = workspace.take<float>(is_f32 ? 0 : capacity_ * extents_.inputs);
+    inputs_ = workspace.take<Value>(is_f32 ? 0 : capacity_ * padded_inputs());
     cells_ = workspace.take<LstmCell>(capacity_);
   }
 
@@ -96,7 +100,11 @@ class Lane {
   }
 
  private:
+  using Value = typename Operand<Element>::Value;
   static constexpr bool is_f32 = std::is_same_v<T, float>;
+  static constexpr std::int64_t values = Operand<Element>::values;
+
+  std::int64_t padded_inputs() const { return elements_for<Element>(extents_.inputs) * values; }
 
   int units_from(std::int64_t unit) const {
     return static_cast<int>(std::min<std::int64_t>(lanes, extents_.hidden - unit));
@@ -118,8 +126,8 @@ class Lane {
   /// The direction's weights, initial states, and zeros in y beyond the sequences.
   void begin() {
     const std::int64_t columns = extents_.blocks() * tile_columns;
-    w_ih_ = pass_.w_ih + lane_.direction * columns * extents_.inputs;
-    w_hh_ = pass_.w_hh + lane_.direction * columns * extents_.hidden;
+    w_ih_ = pass_.w_ih + lane_.direction * columns * elements_for<Element>(extents_.inputs);
+    w_hh_ = pass_.w_hh + lane_.direction * columns * elements_for<Element>(extents_.hidden);
     b_ = pass_.b + lane_.direction * columns;
     for (std::int64_t i = 0; i < lane_.samples; ++i) {
       for (std::int64_t unit = 0; unit < extents_.hidden; unit += lanes) {
@@ -136,50 +144,53 @@ class Lane {
 
   /// gates = w_ih x + b for the listed cells.
   void multiply_inputs(std::int64_t listed) {
-    const std::int64_t depth = extents_.inputs;
+    const std::int64_t inputs = extents_.inputs, padded = padded_inputs(), depth = padded / values;
     if constexpr (!is_f32)
       for (std::int64_t i = 0; i < listed; ++i)
-        for (std::int64_t k = 0; k < depth; k += lanes) {
-          const auto columns = static_cast<int>(std::min<std::int64_t>(lanes, depth - k));
-          store(inputs_ + i * depth + k, load(x_at(cells_[i]) + k, columns), columns);
+        for (std::int64_t k = 0; k < inputs; k += lanes) {
+          const auto present = static_cast<int>(std::min<std::int64_t>(lanes, inputs - k));
+          const auto columns = static_cast<int>(std::min<std::int64_t>(lanes, padded - k));
+          store(inputs_ + i * padded + k, load(x_at(cells_[i]) + k, present), columns);
         }
     for (std::int64_t block = 0; block < extents_.blocks(); ++block)
-      multiply_panel({.rows = listed,
-                      .runs = {1, depth, 0},
-                      .panel = w_ih_ + block * depth * tile_columns,
-                      .init = b_ + block * tile_columns,
-                      .init_stride = 0,
-                      .out = gates_at(block, 0)},
-                     [&](std::int64_t i) -> const float* {
-                       if constexpr (is_f32)
-                         return x_at(cells_[i]);
-                       else
-                         return inputs_ + i * depth;
-                     });
+      multiply_panel<Element>({.rows = listed,
+                               .runs = {1, depth, 0},
+                               .panel = w_ih_ + block * depth * tile_columns,
+                               .init = b_ + block * tile_columns,
+                               .init_stride = 0,
+                               .out = gates_at(block, 0)},
+                              [&](std::int64_t i) {
+                                if constexpr (is_f32)
+                                  return x_at(cells_[i]);
+                                else
+                                  return elements<Element>(inputs_ + i * padded);
+                              });
   }
 
   /// One step, of the `count` cells listed from `first` on.
   void run_step(std::int64_t step, std::int64_t first, std::int64_t count) {
     const std::span cells(cells_ + first, static_cast<std::size_t>(count));
-    const float* before = h_[step % 2];
+    const Value* before = h_[step % 2];
+    const std::int64_t depth = elements_for<Element>(extents_.hidden);
     for (std::int64_t block = 0; block < extents_.blocks(); ++block) {
       float* sums = gates_at(block, first);
-      multiply_panel({.rows = count,
-                      .runs = {1, extents_.hidden, 0},
-                      .panel = w_hh_ + block * extents_.hidden * tile_columns,
-                      .init = sums,
-                      .init_stride = tile_columns,
-                      .out = sums},
-                     [&](std::int64_t i) {
-                       const auto sample = cells[static_cast<std::size_t>(i)].sample - lane_.first_sample;
-                       return before + sample * extents_.padded_hidden();
-                     });
+      multiply_panel<Element>({.rows = count,
+                               .runs = {1, depth, 0},
+                               .panel = w_hh_ + block * depth * tile_columns,
+                               .init = sums,
+                               .init_stride = tile_columns,
+                               .out = sums},
+                              [&](std::int64_t i) {
+                                const auto sample =
+                                    cells[static_cast<std::size_t>(i)].sample - lane_.first_sample;
+                                return elements<Element>(before + sample * extents_.padded_hidden());
+                              });
       update(cells, block, sums, h_[(step + 1) % 2]);
     }
   }
 
   /// c = f c + i g, h = o tanh(c) for a block of units.
-  void update(std::span<const LstmCell> cells, std::int64_t block, const float* sums, float* h_after) {
+  void update(std::span<const LstmCell> cells, std::int64_t block, const float* sums, Value* h_after) {
     const std::int64_t unit = block * lanes;
     const int units = units_from(unit);
     const bool keeps = call_.reserve.present();
@@ -207,7 +218,7 @@ class Lane {
   /// Final states.
   void finish() {
     for (std::int64_t i = 0; i < lane_.samples; ++i) {
-      const float* h = h_[pass_.valid.length(lane_.first_sample + i) % 2] + i * extents_.padded_hidden();
+      const Value* h = h_[pass_.valid.length(lane_.first_sample + i) % 2] + i * extents_.padded_hidden();
       const float* c = c_ + i * extents_.padded_hidden();
       for (std::int64_t unit = 0; unit < extents_.hidden; unit += lanes) {
         const std::int64_t to = state_offset(i) + unit;
@@ -217,51 +228,74 @@ class Lane {
     }
   }
 
-  const Pass& pass_;
+  const Pass<Element>& pass_;
   const LstmForward& call_;
   const LstmExtents& extents_;
   LstmLane lane_;
   std::int64_t chunk_steps_, capacity_;  ///< of a chunk: steps, most cells
-  const float *w_ih_, *w_hh_, *b_;
-  float* h_[2];  ///< h before the steps of even and of odd number
-  float *c_, *gates_, *inputs_;
+  const Element *w_ih_, *w_hh_;
+  const float* b_;
+  Value* h_[2];  ///< h before the steps of even and of odd number
+  Value* inputs_;
+  float *c_, *gates_;
   LstmCell* cells_;
 };
 
-Plan<LstmForward> plan_lanes(LstmForward& call, const Selection& selection) {
+/// Runs a call, or counts its workspace only.
+template <class T, class Element>
+struct Lanes {
+  Pass<Element> pass;
+  std::vector<Lane<T, Element>> lanes;
+
+  Lanes(const LstmForward& call, const LstmExtents& extents, int threads, Workspace& workspace)
+      : pass(call, extents, workspace) {
+    for (const auto& lane : lstm_lanes(extents, threads)) lanes.emplace_back(pass, lane, workspace);
+  }
+
+  void run(int threads) {
+    pass.valid.list(pass.call.lengths);
+    pack<T>(pass, threads);
+    parallel_for(threads, std::ssize(lanes), 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) lanes[static_cast<std::size_t>(i)].run();
+    });
+  }
+};
+
+Plan<LstmForward> plan(LstmForward& call, int threads, Products products) {
   const LstmExtents extents = lstm_extents(call);
   if (extents.inputs == 0) throw Refused("needs inputs, got I = 0");
   make_row_major(call.x, call.lengths, call.h0, call.c0, call.w_ih, call.w_hh, call.b, call.y, call.hn,
                  call.cn);
-  if (call.reserve.present()) {
-    call.reserve = make_view(nullptr, DType::u8, {LstmReserve::bytes(extents)});
-  } else if (call.x.type == DType::f32) {  // weights that do not change: packed once, by the caller
-    place_as_gate_columns(call.w_ih, extents);
-    place_as_gate_columns(call.w_hh, extents);
-  }
-  const int threads = selection.threads;
-  const auto lanes = lstm_lanes(extents, threads);
   Workspace need;
-  const Pass pass(call, extents, need);
-  dispatch_storage(call.x.type, [&]<class T>() {
-    for (const auto& lane : lanes) Lane<T>(pass, lane, need);
+  dispatch_products(call.x.type, products, [&]<class T, class Element>() {
+    if (call.reserve.present()) {
+      call.reserve = make_view(nullptr, DType::u8, {LstmReserve::bytes(extents)});
+    } else if constexpr (std::is_same_v<T, typename Operand<Element>::Value>) {
+      // Weights that do not change: packed once, by the caller.
+      place_as_gate_columns<Element>(call.w_ih, extents);
+      place_as_gate_columns<Element>(call.w_hh, extents);
+    }
+    Lanes<T, Element>(call, extents, threads, need);
   });
   return {.workspace_bytes = need.bytes(), .run = [=](const LstmForward& call, Bytes bytes, Stream) {
             Workspace workspace(bytes);
-            Pass pass(call, extents, workspace);
-            pass.valid.list(call.lengths);
-            dispatch_storage(call.x.type, [&]<class T>() {
-              pack<T>(pass, threads);
-              std::vector<Lane<T>> runs;
-              for (const auto& lane : lanes) runs.emplace_back(pass, lane, workspace);
-              parallel_for(threads, std::ssize(runs), 1, [&](std::int64_t begin, std::int64_t end) {
-                for (std::int64_t i = begin; i < end; ++i) runs[static_cast<std::size_t>(i)].run();
-              });
+            dispatch_products(call.x.type, products, [&]<class T, class Element>() {
+              Lanes<T, Element>(call, extents, threads, workspace).run(threads);
             });
           }};
 }
 
-constexpr Variant<LstmForward> variants[] = {{"lanes", Origin::native, plan_lanes}};
+Plan<LstmForward> plan_pairs(LstmForward& call, const Selection& selection) {
+  require_bf16_pairs(call.x.type);
+  return plan(call, selection.threads, Products::bf16_pairs);
+}
+
+Plan<LstmForward> plan_lanes(LstmForward& call, const Selection& selection) {
+  return plan(call, selection.threads, Products::f32);
+}
+
+constexpr Variant<LstmForward> variants[] = {{"bf16_pairs", Origin::native, plan_pairs},
+                                             {"lanes", Origin::native, plan_lanes}};
 
 }  // namespace
 

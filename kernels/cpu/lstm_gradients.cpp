@@ -11,16 +11,18 @@ constexpr std::int64_t input_cells = 128;
 /// Panels of features that share one pass over the gates, which come from L3.
 constexpr std::int64_t group_panels = 4;
 
-/// One thread's work on the weights' gradients, (features, gates) until they are stored.
-template <class T>
+/// One thread's work on the weights' gradients, (features, gates) until they are stored. Sums run over cells:
+/// pairs of them are made of neighbouring rows of the gates.
+template <class T, class Element>
 class WeightGradient {
  public:
   /// Made without a workspace it only counts bytes.
-  WeightGradient(const LstmBackwardPass& pass, Workspace& workspace)
+  WeightGradient(const LstmBackwardPass<Element>& pass, Workspace& workspace)
       : pass_(pass),
         extents_(pass.extents),
-        features_(workspace.take<float>(group_panels * tile_columns * panel_depth)),
-        sums_(workspace.take<float>(group_panels * pass.panel_size())) {}
+        features_(workspace.take<Value>(group_panels * tile_columns * most_cells)),
+        paired_(workspace.take<Element>(values > 1 ? panel_depth * tile_columns : 0)),
+        sums_(workspace.take<float>(group_panels * sums_of_panel())) {}
 
   /// Panels of one direction: those of dw_ih, then those of dw_hh.
   static std::int64_t panels(const LstmExtents& extents) {
@@ -29,26 +31,34 @@ class WeightGradient {
 
   /// `count` panels, at most group_panels.
   void run(std::int64_t direction, std::int64_t first, std::int64_t count) {
-    std::fill_n(sums_, count * pass_.panel_size(), 0.0f);
+    std::fill_n(sums_, count * sums_of_panel(), 0.0f);
     const std::int64_t cells = pass_.valid.count();
-    for (std::int64_t begin = 0; begin < cells; begin += panel_depth) {
-      const std::int64_t depth = std::min(panel_depth, cells - begin);
-      for (std::int64_t i = 0; i < count; ++i) gather(direction, part(direction, first + i), begin, depth, i);
-      for (std::int64_t block = 0; block < extents_.blocks(); ++block)
+    for (std::int64_t begin = 0; begin < cells; begin += most_cells) {
+      const std::int64_t here = std::min(most_cells, cells - begin);
+      for (std::int64_t i = 0; i < count; ++i) gather(direction, part(direction, first + i), begin, here, i);
+      for (std::int64_t block = 0; block < extents_.blocks(); ++block) {
+        const Element* const panel = gates_panel(pass_.gates_at(direction, block, begin), here);
+        const auto next_block = (block + 1) % extents_.blocks();
         for (std::int64_t i = 0; i < count; ++i)
-          multiply_panel({.rows = part(direction, first + i).count,
-                          .runs = {1, depth, 0},
-                          .panel = pass_.gates_at(direction, block, begin),
-                          .init = sums_at(i, block),
-                          .init_stride = tile_columns,
-                          .out = sums_at(i, block),
-                          .next = pass_.gates_at(direction, (block + 1) % extents_.blocks(), begin)},
-                         [&](std::int64_t feature) { return features_at(i, feature); });
+          multiply_panel<Element>(
+              {.rows = part(direction, first + i).count,
+               .runs = {1, elements_for<Element>(here), 0},
+               .panel = panel,
+               .init = sums_at(i, block),
+               .init_stride = tile_columns,
+               .out = sums_at(i, block),
+               .next = elements<Element>(pass_.gates_at(direction, next_block, begin))},
+              [&](std::int64_t feature) { return elements<Element>(features_at(i, feature)); });
+      }
     }
     for (std::int64_t i = 0; i < count; ++i) store_panel(part(direction, first + i), i);
   }
 
  private:
+  using Value = typename Operand<Element>::Value;
+  static constexpr std::int64_t values = Operand<Element>::values,
+                                most_cells = panel_depth * values;  ///< summed at a time
+
   enum class Source : std::uint8_t { inputs, hidden };
 
   /// Columns [first, first + count) of a weight (4H, depth), and what the weight was multiplied with.
@@ -82,7 +92,19 @@ class WeightGradient {
     return call.h0.template as<T>() + (direction * extents_.batch + sample) * extents_.hidden;
   }
 
-  /// features (count, depth) of `depth` cells from `begin` on.
+  /// Rows of gates (cells, 64) as elements of the axis of cells; what is missing to a whole one is zero.
+  const Element* gates_panel(const Value* rows, std::int64_t cells) {
+    if constexpr (values == 1) return rows;
+    for (std::int64_t cell = 0; cell < cells; cell += values)
+      for (std::int64_t c = 0; c < tile_columns; c += lanes) {
+        const Value* const from = rows + cell * tile_columns + c;
+        const f32x16 second = cell + 1 < cells ? load(from + tile_columns) : f32x16{};
+        store_bits(paired_ + cell / values * tile_columns + c, Operand<Element>::joined(load(from), second));
+      }
+    return paired_;
+  }
+
+  /// features (count, depth) of `depth` cells from `begin` on, zero up to a multiple of 16 cells.
   void gather(std::int64_t direction, const Part& part, std::int64_t begin, std::int64_t depth,
               std::int64_t index) {
     const auto places = pass_.valid.places();
@@ -118,25 +140,29 @@ class WeightGradient {
         }
   }
 
-  float* features_at(std::int64_t index, std::int64_t feature) const {
-    return features_ + (index * tile_columns + feature) * panel_depth;
+  Value* features_at(std::int64_t index, std::int64_t feature) const {
+    return features_ + (index * tile_columns + feature) * most_cells;
   }
+  std::int64_t sums_of_panel() const { return extents_.blocks() * tile_columns * tile_columns; }
   float* sums_at(std::int64_t index, std::int64_t block) const {
-    return sums_ + index * pass_.panel_size() + block * tile_columns * tile_columns;
+    return sums_ + index * sums_of_panel() + block * tile_columns * tile_columns;
   }
 
-  const LstmBackwardPass& pass_;
+  const LstmBackwardPass<Element>& pass_;
   const LstmExtents& extents_;
-  float *features_, *sums_;
+  Value* features_;
+  Element* paired_;
+  float* sums_;
 };
 
 /// One direction's db (4H).
-void differentiate_bias(const LstmBackwardPass& pass, std::int64_t direction) {
+template <class Element>
+void differentiate_bias(const LstmBackwardPass<Element>& pass, std::int64_t direction) {
   const std::int64_t hidden = pass.extents.hidden;
-  float* db = pass.call.db.as<float>() + direction * 4 * hidden;
+  float* db = pass.call.db.template as<float>() + direction * 4 * hidden;
   for (std::int64_t block = 0; block < pass.extents.blocks(); ++block) {
     f32x16 sums[tile_columns / lanes] = {};
-    const float* d_sums = pass.gates_at(direction, block, 0);
+    const auto* d_sums = pass.gates_at(direction, block, 0);
     for (std::int64_t row = 0; row < pass.valid.count(); ++row)
       for (auto& sum : sums) {
         sum += load(d_sums);
@@ -150,12 +176,12 @@ void differentiate_bias(const LstmBackwardPass& pass, std::int64_t direction) {
 
 }  // namespace
 
-template <class T>
-void differentiate_inputs(const LstmBackwardPass& pass, int threads) {
+template <class T, class Element>
+void differentiate_inputs(const LstmBackwardPass<Element>& pass, int threads) {
   const auto& extents = pass.extents;
   const auto places = pass.valid.places();
   const std::int64_t count = pass.valid.count(), inputs = extents.inputs;
-  T* dx = pass.call.dx.as<T>();
+  T* dx = pass.call.dx.template as<T>();
   for (std::int64_t n = 0; n < extents.batch; ++n)
     for (std::int64_t t = pass.valid.length(n); t < extents.steps; ++t)
       std::fill_n(dx + (t * extents.batch + n) * inputs, inputs, T{});
@@ -163,13 +189,14 @@ void differentiate_inputs(const LstmBackwardPass& pass, int threads) {
   const auto differentiate = [&](std::int64_t begin, std::int64_t rows) {
     for (std::int64_t panel = 0; panel < panels_of(inputs); ++panel) {
       alignas(64) float sums[input_cells * tile_columns];
-      multiply_panel({.rows = rows,
-                      .runs = pass.gate_runs(extents.directions),
-                      .panel = pass.w_ih + panel * extents.directions * pass.panel_size(),
-                      .init = zero_row,
-                      .init_stride = 0,
-                      .out = sums},
-                     [&](std::int64_t i) { return pass.gates_at(0, 0, begin + i); });
+      multiply_panel<Element>(
+          {.rows = rows,
+           .runs = pass.gate_runs(extents.directions),
+           .panel = pass.w_ih + panel * extents.directions * pass.panel_size(),
+           .init = zero_row,
+           .init_stride = 0,
+           .out = sums},
+          [&](std::int64_t i) { return elements<Element>(pass.gates_at(0, 0, begin + i)); });
       for (std::int64_t i = 0; i < rows; ++i)
         for (std::int64_t c = 0, column = panel * tile_columns; c < tile_columns && column < inputs;
              c += lanes, column += lanes)
@@ -183,14 +210,16 @@ void differentiate_inputs(const LstmBackwardPass& pass, int threads) {
   });
 }
 
-void reserve_for_parameters(const LstmBackwardPass& pass, int threads, Workspace& workspace) {
-  for (int thread = 0; thread < threads; ++thread) WeightGradient<float>(pass, workspace);
+template <class Element>
+void reserve_for_parameters(const LstmBackwardPass<Element>& pass, int threads, Workspace& workspace) {
+  for (int thread = 0; thread < threads; ++thread) WeightGradient<float, Element>(pass, workspace);
 }
 
-template <class T>
-void differentiate_parameters(const LstmBackwardPass& pass, int threads, Workspace& workspace) {
-  const std::int64_t panels = WeightGradient<T>::panels(pass.extents);
-  std::vector<WeightGradient<T>> gradients;
+template <class T, class Element>
+void differentiate_parameters(const LstmBackwardPass<Element>& pass, int threads, Workspace& workspace) {
+  using Gradient = WeightGradient<T, Element>;
+  const std::int64_t panels = Gradient::panels(pass.extents);
+  std::vector<Gradient> gradients;
   for (int thread = 0; thread < threads; ++thread) gradients.emplace_back(pass, workspace);
   // Each thread takes neighbouring panels, of one direction as long as there are some.
   const std::int64_t total = pass.extents.directions * panels;
@@ -208,11 +237,15 @@ void differentiate_parameters(const LstmBackwardPass& pass, int threads, Workspa
   });
 }
 
-template void differentiate_inputs<float>(const LstmBackwardPass&, int);
-template void differentiate_inputs<bf16>(const LstmBackwardPass&, int);
-template void differentiate_inputs<f16>(const LstmBackwardPass&, int);
-template void differentiate_parameters<float>(const LstmBackwardPass&, int, Workspace&);
-template void differentiate_parameters<bf16>(const LstmBackwardPass&, int, Workspace&);
-template void differentiate_parameters<f16>(const LstmBackwardPass&, int, Workspace&);
+template void reserve_for_parameters(const LstmBackwardPass<float>&, int, Workspace&);
+template void reserve_for_parameters(const LstmBackwardPass<bf16_pair>&, int, Workspace&);
+template void differentiate_inputs<float>(const LstmBackwardPass<float>&, int);
+template void differentiate_inputs<bf16>(const LstmBackwardPass<float>&, int);
+template void differentiate_inputs<f16>(const LstmBackwardPass<float>&, int);
+template void differentiate_inputs<bf16>(const LstmBackwardPass<bf16_pair>&, int);
+template void differentiate_parameters<float>(const LstmBackwardPass<float>&, int, Workspace&);
+template void differentiate_parameters<bf16>(const LstmBackwardPass<float>&, int, Workspace&);
+template void differentiate_parameters<f16>(const LstmBackwardPass<float>&, int, Workspace&);
+template void differentiate_parameters<bf16>(const LstmBackwardPass<bf16_pair>&, int, Workspace&);
 
 }  // namespace scrawl::cpu

@@ -81,17 +81,23 @@ std::vector<LstmLane> lstm_lanes(const LstmExtents& extents, int threads) {
   return lanes;
 }
 
+template <class Element>
 void place_as_gate_columns(View& w, const LstmExtents& extents) {
-  const std::int64_t depth = w.shape[2], panel = depth * tile_columns;
+  constexpr std::int64_t values = Operand<Element>::values;
+  const std::int64_t depth = w.shape[2], row = tile_columns * values,
+                     panel = elements_for<Element>(depth) * row;
   // Plain (D,4,H,K), whose blocking is then rewritten: oneDNN has no tag for it.
-  dnnl::memory::desc desc({extents.directions, gates, extents.hidden, depth}, dnnl::memory::data_type::f32,
+  dnnl::memory::desc desc({extents.directions, gates, extents.hidden, depth}, onednn_type(w.type),
                           dnnl::memory::format_tag::abcd);
   desc.data.padded_dims[2] = extents.padded_hidden();
+  desc.data.padded_dims[3] = elements_for<Element>(depth) * values;
   auto& blocking = desc.data.format_desc.blocking;
-  blocking.inner_nblks = 1;
+  blocking.inner_nblks = values > 1 ? 2 : 1;
   blocking.inner_idxs[0] = 2;
   blocking.inner_blks[0] = lanes;
-  const std::int64_t strides[] = {extents.blocks() * panel, lanes, panel, tile_columns};
+  blocking.inner_idxs[1] = 3;
+  blocking.inner_blks[1] = values;
+  const std::int64_t strides[] = {extents.blocks() * panel, lanes * values, panel, row};
   std::copy(std::begin(strides), std::end(strides), blocking.strides);
   place(w, desc);
 }
@@ -105,9 +111,10 @@ void pack_bias(const LstmExtents& extents, const float* b, float* packed) {
     }
 }
 
-template <class T>
+template <class T, class Element>
 void pack_gate_columns(const LstmExtents& extents, const T* w, std::int64_t depth, std::int64_t block,
-                       float* panel) {
+                       Element* panel) {
+  constexpr int values = Operand<Element>::values;
   const std::int64_t unit = block * lanes, units = std::min<std::int64_t>(lanes, extents.hidden - unit);
   for (std::int64_t gate = 0; gate < gates; ++gate) {
     const T* from = w + (gate * extents.hidden + unit) * depth;
@@ -116,29 +123,44 @@ void pack_gate_columns(const LstmExtents& extents, const T* w, std::int64_t dept
       f32x16 square[lanes] = {};
       for (std::int64_t u = 0; u < units; ++u) square[u] = load(from + u * depth + k, columns);
       transpose(square);
-      for (int i = 0; i < columns; ++i) store(panel + (k + i) * tile_columns + gate * lanes, square[i]);
+      for (int i = 0; i < columns; i += values)
+        store_bits(panel + (k + i) / values * tile_columns + gate * lanes,
+                   Operand<Element>::joined(square[i], square[i + values - 1]));
     }
   }
 }
 
-template <class T>
+template <class T, class Element>
 void pack_gate_rows(const LstmExtents& extents, const T* w, std::int64_t depth, std::int64_t first,
-                    float* panel) {
+                    Element* panel) {
+  constexpr int values = Operand<Element>::values;
+  const auto row = [&](std::int64_t gate, std::int64_t unit, std::int64_t column) {
+    const auto left = std::clamp<std::int64_t>(depth - column, 0, lanes);
+    const auto count = unit < extents.hidden ? static_cast<int>(left) : 0;
+    return load(w + (gate * extents.hidden + unit) * depth + column, count);
+  };
   for (std::int64_t block = 0; block < extents.blocks(); ++block)
     for (std::int64_t gate = 0; gate < gates; ++gate)
-      for (std::int64_t unit = block * lanes; unit < (block + 1) * lanes; ++unit)
-        for (std::int64_t column = first; column < first + tile_columns; column += lanes, panel += lanes) {
-          const auto left = std::clamp<std::int64_t>(depth - column, 0, lanes);
-          const auto count = unit < extents.hidden ? static_cast<int>(left) : 0;
-          store(panel, load(w + (gate * extents.hidden + unit) * depth + column, count));
-        }
+      for (std::int64_t unit = block * lanes; unit < (block + 1) * lanes; unit += values)
+        for (std::int64_t column = first; column < first + tile_columns; column += lanes, panel += lanes)
+          store_bits(panel,
+                     Operand<Element>::joined(row(gate, unit, column), row(gate, unit + values - 1, column)));
 }
 
+void require_bf16_pairs(DType type) {
+  if (type != DType::bf16) throw Refused("needs bf16, got {}", name_of(type));
+  if (!bf16_pairs_are_fast()) throw Refused("needs a processor whose bf16 products outrun those of f32");
+}
+
+template void place_as_gate_columns<float>(View&, const LstmExtents&);
+template void place_as_gate_columns<bf16_pair>(View&, const LstmExtents&);
 template void pack_gate_columns(const LstmExtents&, const float*, std::int64_t, std::int64_t, float*);
 template void pack_gate_columns(const LstmExtents&, const bf16*, std::int64_t, std::int64_t, float*);
 template void pack_gate_columns(const LstmExtents&, const f16*, std::int64_t, std::int64_t, float*);
+template void pack_gate_columns(const LstmExtents&, const bf16*, std::int64_t, std::int64_t, bf16_pair*);
 template void pack_gate_rows(const LstmExtents&, const float*, std::int64_t, std::int64_t, float*);
 template void pack_gate_rows(const LstmExtents&, const bf16*, std::int64_t, std::int64_t, float*);
 template void pack_gate_rows(const LstmExtents&, const f16*, std::int64_t, std::int64_t, float*);
+template void pack_gate_rows(const LstmExtents&, const bf16*, std::int64_t, std::int64_t, bf16_pair*);
 
 }  // namespace scrawl::cpu

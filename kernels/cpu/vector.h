@@ -206,6 +206,12 @@ SCRAWL_INLINE Vector load_bits(const void* from) {
   return value;
 }
 
+/// A register to any address.
+template <class Vector>
+SCRAWL_INLINE void store_bits(void* to, Vector value) {
+  std::memcpy(to, &value, sizeof value);
+}
+
 /// 16 values from any address that is aligned for one.
 template <class T>
 SCRAWL_INLINE auto load(const T* from) {
@@ -214,8 +220,7 @@ SCRAWL_INLINE auto load(const T* from) {
 
 template <class T, class Vector>
 SCRAWL_INLINE void store(T* to, Vector value) {
-  const auto packed = Packed<T>::narrow(value);
-  std::memcpy(static_cast<void*>(to), &packed, sizeof packed);
+  store_bits(to, Packed<T>::narrow(value));
 }
 
 /// The first `count` (0 to 16) values; the other lanes are zero. Reads nothing beyond them.

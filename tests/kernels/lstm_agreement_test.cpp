@@ -226,18 +226,18 @@ void expect_same(const Values& a, const Values& b, std::string_view where) {
 
 TEST_P(Lstm, thread_count_changes_no_bit) {
   if (!has<LstmBackward>()) GTEST_SKIP() << "no LSTM here";
-  for (const auto& c : lstm_cases) {
-    const auto of = name("threads", c, DType::f32);
-    if (!selected(of)) continue;
-    const auto call = forward(c, DType::f32);
-    const Values values = both(of, c, DType::f32);
+  each_case([&](const LstmCase& c, DType type) {
+    const auto of = name("threads", c, type);
+    if (type == DType::f16 || !selected(of)) return;
+    const auto call = forward(c, type);
+    const Values values = both(of, c, type);
     const Pass alone = pass(backend(), {.selection = {.threads = 1}}, call, values);
-    for (const int threads : {2, 3, 4, 8}) {
+    for (const int threads : {2, 3, 8}) {
       const Pass shared = pass(backend(), {.selection = {.threads = threads}}, call, values);
       expect_same(alone.forward, shared.forward, fmt::format("{} by {} threads", of, threads));
       expect_same(alone.backward, shared.backward, fmt::format("{} by {} threads", of, threads));
     }
-  }
+  });
 }
 
 TEST_P(Lstm, inference_and_training_give_the_same_bits) {
