@@ -18,7 +18,8 @@ void fill_inputs(Device&, const Program&, const Batch&, const Recipe&, int class
 
 class Recognizer {
  public:
-  /// The weights are in `storage`; all references must outlive the recognizer.
+  /// The weights are in `storage`; all references must outlive the recognizer. Throws DeviceError for a
+  /// precision that the device lacks.
   Recognizer(Device& device, Storage& storage, Arena& arena, const Recipe& recipe, const Alphabet& alphabet,
              Precision precision)
       : device_(device),
@@ -26,7 +27,9 @@ class Recognizer {
         arena_(arena),
         recipe_(recipe),
         alphabet_(alphabet),
-        precision_(precision) {}
+        precision_(precision) {
+    device.require(storage_type(precision));
+  }
 
   /// What was read of one sample.
   struct Reading {

@@ -70,6 +70,7 @@ class Trainer {
  public:
   Trainer(const TrainingOptions& options, Device& device)
       : options_(options), device_(device), storage_(device), arena_(device) {
+    device_.require(storage_type(settings().precision));
     open_directory();
     open_data();
     choose_alphabet();

@@ -7,7 +7,8 @@ namespace scrawl::cpu {
 
 const Backend& backend();
 
-/// Whether this processor computes in bf16 (AVX-512 BF16 or AMX); without it bf16 is emulated, slowly.
+/// Whether this processor has instructions for bf16 (AVX-512 BF16), and oneDNN may use them
+/// (ONEDNN_MAX_CPU_ISA).
 bool has_bf16();
 
 /// Name and version of the libraries underneath, for people.

@@ -53,6 +53,13 @@ class CpuDevice final : public Device {
   std::string name() const override { return "cpu"; }
   const Backend& backend() const override { return cpu::backend(); }
   const Selection& selection() const override { return selection_; }
+  void require(DType storage) const override {
+    if (storage != DType::f32 && storage != DType::bf16)
+      throw DeviceError("cpu: {}: expected f32 or bf16", name_of(storage));
+    if (storage == DType::bf16 && !cpu::has_bf16())
+      throw DeviceError("cpu: bf16: expected a processor with AVX-512 BF16, got {}; f32 runs here",
+                        processor_name());
+  }
   Stream stream() override { return nullptr; }
   void synchronize() override {}
   void upload(void* device, std::span<const std::byte> host) override {

@@ -251,6 +251,14 @@ class CommandLine(unittest.TestCase):
     def test_devices_that_are_not_there(self):
         self.expect(run("train", self.recipe, "--data", self.data, "--out", self.folder / "w", "--device", "cuda"), 4, "cuda")
 
+    def test_precisions_that_the_processor_lacks(self):
+        for precision, limit in (("bf16", "AVX2"), ("f16", "ALL")):
+            out = self.folder / precision
+            self.expect(run("train", self.recipe, "--data", self.data, "--out", out, "--set",
+                            f"training.precision={precision}", env={**os.environ, "ONEDNN_MAX_CPU_ISA": limit}),
+                        4, f"cpu: {precision}: expected", "f32")
+            self.assertFalse(out.exists())
+
 
 def tensor_bytes(path):
     data = path.read_bytes()

@@ -13,6 +13,7 @@ class HostDevice final : public Device {
   std::string name() const override { return std::string(backend_.name); }
   const Backend& backend() const override { return backend_; }
   const Selection& selection() const override { return selection_; }
+  void require(DType) const override {}
   Stream stream() override { return nullptr; }
   void synchronize() override {}
   void upload(void* device, std::span<const std::byte> host) override {
