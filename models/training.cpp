@@ -279,7 +279,8 @@ class Trainer {
     epoch_images_ = (done_.step_in_epoch - first_step) * settings().batch;
     data_wait_ = epoch_seconds_ > 0 ? (loader.seconds_waited() - waited_before) / epoch_seconds_ : 0;
     pause_clock();
-    line.finish("loss {:.4f}  wait {:.1f}%", mean_loss(), 100 * data_wait_);
+    line.finish(done_.step_in_epoch * settings().batch, "loss {:.4f}  wait {:.1f}%", mean_loss(),
+                100 * data_wait_);
     return true;
   }
 

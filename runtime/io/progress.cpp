@@ -57,15 +57,16 @@ void Progress::clear() {
   line_open_ = false;
 }
 
-void Progress::print(std::int64_t done, Clock::time_point now, std::string_view fields) {
+void Progress::print(std::int64_t done, Clock::time_point now, std::string_view fields, Line kind) {
   const double seconds = std::chrono::duration<double>(now - start_).count();
   const double rate = seconds > 0 ? static_cast<double>(done - already_done_) / seconds : 0;
   auto line = fmt::format("{}  {}%  {}/{}", label_, 100 * done / total_, done, total_);
   if (rate > 0) {
     line += fmt::format("  {:.1f}/s", rate);
     const auto left = std::chrono::duration<double>(static_cast<double>(total_ - done) / rate);
-    line += done < total_ ? "  eta " + format_duration(std::chrono::round<std::chrono::seconds>(left))
-                          : "  in " + format_duration(std::chrono::round<std::chrono::seconds>(now - start_));
+    line += kind == Line::live && done < total_
+                ? "  eta " + format_duration(std::chrono::round<std::chrono::seconds>(left))
+                : "  in " + format_duration(std::chrono::round<std::chrono::seconds>(now - start_));
   }
   if (!fields.empty()) (line += "  ") += fields;
 

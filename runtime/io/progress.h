@@ -48,10 +48,11 @@ class Progress {
     if (now >= next_) print(done, now, fmt::format(fields, std::forward<Args>(args)...));
   }
 
-  /// Prints the last line, whatever the time, and ends it.
+  /// Prints the last line, whatever the time, and ends it. `done` is less than the total where work ends
+  /// early.
   template <class... Args>
-  void finish(fmt::format_string<Args...> fields, Args&&... args) {
-    print(total_, now_(), fmt::format(fields, std::forward<Args>(args)...));
+  void finish(std::int64_t done, fmt::format_string<Args...> fields, Args&&... args) {
+    print(done, now_(), fmt::format(fields, std::forward<Args>(args)...), Line::last);
     end_line();
   }
 
@@ -59,7 +60,8 @@ class Progress {
   void clear();
 
  private:
-  void print(std::int64_t done, Clock::time_point now, std::string_view fields);
+  enum class Line : std::uint8_t { live, last };
+  void print(std::int64_t done, Clock::time_point now, std::string_view fields, Line = Line::live);
   void end_line();
   void put(std::string_view text);
 

@@ -56,13 +56,21 @@ TEST(progress, a_terminal_line_rewrites_itself_ten_times_a_second_and_ends_once)
       progress.update(step, "");
     }
     out.pass(500ms);
-    progress.finish("loss {}", 1);
+    progress.finish(10, "loss {}", 1);
   }
   const auto text = out.text();
   EXPECT_EQ(std::ranges::count(text, '\r'), 6);
   EXPECT_TRUE(text.starts_with("\rtrain  20%  2/10  20.0/s  eta 0s\x1b[K\r")) << text;
   EXPECT_TRUE(text.ends_with("\rtrain  100%  10/10  10.0/s  in 1s  loss 1\x1b[K\n")) << text;
   EXPECT_EQ(std::ranges::count(text, '\n'), 1);
+}
+
+TEST(progress, work_that_ends_early_says_how_far_it_came) {
+  Recorder out;
+  Progress progress("train", 200, out.options(Progress::Style::log));
+  out.pass(2s);
+  progress.finish(50, "loss {}", 1);
+  EXPECT_EQ(out.text(), "train  25%  50/200  25.0/s  in 2s  loss 1\n");
 }
 
 TEST(progress, the_destructor_ends_a_live_line) {

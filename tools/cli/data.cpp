@@ -50,7 +50,7 @@ int synthesize_data(SynthFlags f) {
   if (f.overwrite) f.options.existing = synth::SynthOptions::Existing::overwrite;
   Progress line("synth", f.options.count);
   const auto summary = synth::synthesize(f.options, f.out, [&](std::int64_t done) { line.update(done, ""); });
-  line.finish("");
+  line.finish(f.options.count, "");
   for (const auto& font : summary.missing_fonts)
     spdlog::warn("font {} not found: package {}", font.name(), font.package);
   if (f.json) {

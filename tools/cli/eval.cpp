@@ -67,7 +67,7 @@ int run(const EvalFlags& f) {
                {.workers = f.workers,
                 .progress = [&](std::int64_t done, std::int64_t) { line.update(done, ""); },
                 .stop = {}});
-  line.finish("");
+  line.finish(batches->samples(), "");
   const auto json = to_json(evaluation, path, f.split);
   if (f.json)
     fmt::print("{}\n", json.dump(2));
