@@ -20,6 +20,18 @@ namespace scrawl {
 enum class Origin : std::uint8_t { native, vendor };                ///< our own kernel, or a library's
 enum class KernelSet : std::uint8_t { automatic, native, vendor };  ///< --kernels
 
+constexpr std::string_view name_of(KernelSet kernels) {
+  switch (kernels) {
+    case KernelSet::automatic:
+      return "auto";
+    case KernelSet::native:
+      return "native";
+    case KernelSet::vendor:
+      return "vendor";
+  }
+  return "?";
+}
+
 /// What restricts the choice of a variant.
 struct Selection {
   KernelSet kernels = KernelSet::automatic;

@@ -77,6 +77,11 @@ std::vector<std::int32_t> Alphabet::encode_known(std::string_view label) const {
   return encode(label, Unknown::omit);
 }
 
+bool Alphabet::knows(std::string_view label) const {
+  return std::ranges::all_of(split_label(label, target_, normalisation_),
+                             [&](const std::u32string& piece) { return class_of_.contains(piece); });
+}
+
 std::string Alphabet::decode(std::span<const std::int32_t> classes) const {
   std::string text;
   for (const std::int32_t c : classes) {

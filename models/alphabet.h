@@ -42,6 +42,8 @@ class Alphabet {
   /// encode, leaving out what the alphabet lacks: the nearest target of a label that no path can spell.
   std::vector<std::int32_t> encode_known(std::string_view label) const;
 
+  bool knows(std::string_view label) const;  ///< whether encode takes it
+
   /// The symbols of `classes`, joined. Throws DataError for the blank or a class out of range.
   std::string decode(std::span<const std::int32_t> classes) const;
 

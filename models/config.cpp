@@ -157,6 +157,16 @@ toml::table read_toml(const std::string& path) {
   }
 }
 
+void merge(toml::table& base, const toml::table& over) {
+  for (const auto& [key, value] : over) {
+    auto* const mine = base.get(key);
+    if (mine && mine->is_table() && value.is_table())
+      merge(*mine->as_table(), *value.as_table());
+    else
+      base.insert_or_assign(key, value);
+  }
+}
+
 void assign(toml::table& table, const std::string& assignment) {
   const auto equals = assignment.find('=');
   if (equals == std::string::npos || equals == 0)

@@ -80,6 +80,9 @@ class Config {
 /// TOML.
 toml::table read_toml(const std::string& path);
 
+/// Lays `over` onto `base`, table by table.
+void merge(toml::table& base, const toml::table& over);
+
 /// Sets a dotted path to a TOML value ("training.epochs=5"; what is no TOML value is taken as text).
 /// Throws UsageError for an assignment without '=', or through something that is no table.
 void assign(toml::table&, const std::string& assignment);

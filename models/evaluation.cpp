@@ -15,10 +15,10 @@ std::int64_t Evaluation::samples() const { return text ? text->samples() : class
 
 std::shared_ptr<BatchMaker> evaluation_batches(const std::shared_ptr<const Dataset>& dataset,
                                                const std::vector<std::size_t>& indices, const Recipe& recipe,
-                                               const Alphabet& alphabet, int batch) {
+                                               const Alphabet& alphabet, int batch, Bad bad) {
   return std::make_shared<BatchMaker>(
       dataset, indices, alphabet,
-      BatchOptions{.preparation = recipe.input, .pass = Pass::evaluate, .size = batch});
+      BatchOptions{.preparation = recipe.input, .pass = Pass::evaluate, .size = batch, .bad = bad});
 }
 
 Evaluation evaluate(Recognizer& recognizer, const std::shared_ptr<BatchMaker>& batches,
@@ -39,7 +39,7 @@ Evaluation evaluate(Recognizer& recognizer, const std::shared_ptr<BatchMaker>& b
     for (std::size_t i = 0; i < readings.size(); ++i) {
       const auto& info = batches->dataset().info(batch->samples[i]);
       const auto& reading = readings[i];
-      if (std::isfinite(reading.loss)) loss += reading.loss, ++with_loss;
+      if (std::isfinite(reading.loss) && alphabet.knows(info.label)) loss += reading.loss, ++with_loss;
       if (result.text)
         result.text->add(to_utf8(normalise(info.label, alphabet.normalisation())), reading.text, info.writer);
       else
@@ -49,6 +49,9 @@ Evaluation evaluate(Recognizer& recognizer, const std::shared_ptr<BatchMaker>& b
     if (options.progress) options.progress(done, batches->samples());
     if (options.stop && options.stop()) break;
   }
+  if (done == 0)
+    throw DataError("{}: none of the {} samples could be read", batches->dataset().name(),
+                    batches->samples());
   result.loss = with_loss ? loss / static_cast<double>(with_loss) : 0;
   result.skipped = static_cast<std::int64_t>(batches->skipped().size()) +
                    std::ranges::count_if(batches->dataset().skipped(),

@@ -31,12 +31,13 @@ struct EvaluationOptions {
   std::function<bool()> stop;  ///< asked between batches; true ends early with what was measured
 };
 
-/// The samples of a split as an evaluation reads them. Throws DataError when there is none.
+/// The samples of a split as an evaluation reads them. Throws DataError when there is none, and under
+/// Bad::fail for one that cannot be used.
 std::shared_ptr<BatchMaker> evaluation_batches(const std::shared_ptr<const Dataset>&,
                                                const std::vector<std::size_t>& indices, const Recipe&,
-                                               const Alphabet&, int batch);
+                                               const Alphabet&, int batch, Bad);
 
-/// Reads every sample of `batches` once.
+/// Reads every sample of `batches` once. Throws DataError if none of them could be read.
 Evaluation evaluate(Recognizer&, const std::shared_ptr<BatchMaker>& batches, const EvaluationOptions&);
 
 /// The object of FORMATS: dataset, split, samples, skipped, loss, the metrics, seconds, images_per_second.

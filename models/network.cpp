@@ -285,7 +285,9 @@ class Builder {
   void add_loss(bool sequence) {
     const auto losses =
         sequence
-            ? graph().add("ctc", ops::Ctc{},
+            ? graph().add("ctc",
+                          ops::Ctc{.infeasible = use_ == NetworkUse::training ? Infeasible::zero
+                                                                              : Infeasible::infinite},
                           {x_, labels(), graph().input("label_lengths", lengths_spec()), input_lengths()})[0]
             : cross_entropy();
     if (use_ == NetworkUse::evaluation) {

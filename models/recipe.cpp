@@ -212,17 +212,6 @@ Recipe read_recipe(toml::table table, const std::string& fallback_name) {
   return r;
 }
 
-/// Lays `over` onto `base`, table by table.
-void merge(toml::table& base, const toml::table& over) {
-  for (const auto& [key, value] : over) {
-    auto* const mine = base.get(key);
-    if (mine && mine->is_table() && value.is_table())
-      merge(*mine->as_table(), *value.as_table());
-    else
-      base.insert_or_assign(key, value);
-  }
-}
-
 }  // namespace
 
 std::vector<std::string> recipe_names() {

@@ -83,6 +83,7 @@ class Trainer {
   }
 
   TrainingResult run() {
+    if (options_.start == TrainingOptions::Start::fresh) save();  // from here on, --resume always can
     const auto metrics = metric_names();
     ResultsCsv csv(options_.out / "results.csv", metrics, done_.epoch);
     EventWriter::Options events_options;
@@ -108,28 +109,40 @@ class Trainer {
   std::int64_t steps_per_epoch() const { return train_batches_->batches(); }
 
   void open_directory() {
-    const auto checkpoints = options_.out / "checkpoints";
-    if (options_.start == TrainingOptions::Start::fresh) make_directories(options_.out / "weights");
+    const auto checkpoints = options_.out / "checkpoints", weights = options_.out / "weights";
+    if (options_.start == TrainingOptions::Start::fresh) make_directories(weights);
     const auto latest = latest_checkpoint(checkpoints);
     if (options_.start == TrainingOptions::Start::resume) {
       if (!latest)
         throw UsageError("{}: nothing to resume: expected a checkpoint in {}", options_.out.string(),
                          checkpoints.string());
       checkpoint_ = load_checkpoint(*latest);
-      require_same_fingerprint(checkpoint_->state.at("fingerprint"),
-                               current_fingerprint(device_.selection().threads));
-      const auto recorded = checkpoint_->state.at("recipe").get<std::string>();
-      if (recorded != recipe_.effective)
+      require_same_fingerprint(recorded<nlohmann::json>("fingerprint"), fingerprint());
+      if (recorded<std::string>("recipe") != recipe_.effective)
         throw UsageError(
             "{}: the recipe differs from the one that the run began with (config.toml there): a resumed run "
             "keeps its settings",
             options_.out.string());
       return;
     }
-    if (latest || fs::exists(options_.out / "results.csv"))
-      throw UsageError("{}: holds a run already; --resume continues it, --out names another folder",
-                       options_.out.string());
+    // Without either, a run was ended before there was anything to keep.
+    if (latest || fs::exists(weights / "last.safetensors"))
+      throw UsageError("{}: holds a run already; {}--out names another folder", options_.out.string(),
+                       latest ? "--resume continues it, " : "");
     write_file_atomically(options_.out / "config.toml", recipe_.effective);
+  }
+
+  Fingerprint fingerprint() const { return current_fingerprint(device_.selection(), device_.libraries()); }
+
+  /// A value that the checkpoint's state must have.
+  template <class T>
+  T recorded(const std::string& key) const {
+    try {
+      return checkpoint_->state.at(key).template get<T>();
+    } catch (const nlohmann::json::exception& error) {
+      throw DataError("{}: checkpoint of step {}: {}: {}", options_.out.string(), checkpoint_->step, key,
+                      error.what());
+    }
   }
 
   void open_data() {
@@ -140,6 +153,9 @@ class Trainer {
     if (!dataset_->skipped().empty())
       for (const auto& [reason, count] : count_by_reason(dataset_->skipped()))
         spdlog::warn("{}: {} samples left out: {}", dataset_->name(), count, reason);
+    if (checkpoint_ && recorded<std::string>("data") != dataset_->digest())
+      throw UsageError("{}: the data set is not the one that the run began with: expected {}, got {}",
+                       dataset_->name(), recorded<std::string>("data"), dataset_->digest());
   }
 
   void choose_alphabet() {
@@ -170,14 +186,27 @@ class Trainer {
       train.frames = [this](int width) { return frames_of(recipe_, width); };
     train_batches_ =
         std::make_shared<BatchMaker>(dataset_, dataset_->indices(Split::train), *alphabet_, train);
-    for (const auto& [reason, count] : count_by_reason(train_batches_->skipped()))
-      spdlog::warn("{}: {} training samples left out: {}", dataset_->name(), count, reason);
     const auto validation = dataset_->indices(Split::validation);
     if (validation.empty())
       throw DataError(
           "{}: no validation samples: expected a validation split, or data.validation_fraction > 0",
           dataset_->name());
-    validation_batches_ = evaluation_batches(dataset_, validation, recipe_, *alphabet_, t.batch);
+    validation_batches_ =
+        evaluation_batches(dataset_, validation, recipe_, *alphabet_, t.batch, options_.bad);
+    warn_of_skipped();
+  }
+
+  /// Of samples that turned out to be unusable since the last time.
+  void warn_of_skipped() {
+    const auto warn = [&](const BatchMaker& batches, std::size_t& known, std::string_view what) {
+      const auto skipped = batches.skipped();
+      for (const auto& [reason, count] :
+           count_by_reason({skipped.begin() + static_cast<std::ptrdiff_t>(known), skipped.end()}))
+        spdlog::warn("{}: {} {} samples left out: {}", dataset_->name(), count, what, reason);
+      known = skipped.size();
+    };
+    warn(*train_batches_, train_skipped_, "training");
+    warn(*validation_batches_, validation_skipped_, "validation");
   }
 
   void build() {
@@ -224,7 +253,13 @@ class Trainer {
   void restore() {
     weights_from_file(storage_, network_.graph, checkpoint_->weights, "checkpoint");
     for (const auto& tensor : checkpoint_->optimizer.tensors) storage_.write(tensor.name, tensor.bytes);
-    done_ = progressed_from(*checkpoint_);
+    try {
+      done_ = progressed_from(*checkpoint_);
+    } catch (const nlohmann::json::exception& error) {
+      throw DataError("{}: checkpoint of step {}: {}", options_.out.string(), checkpoint_->step,
+                      error.what());
+    }
+    gradient_norm_ = control()[Control::gradient_norm];
     checkpoint_.reset();
   }
 
@@ -343,6 +378,7 @@ class Trainer {
 
   void finish_epoch(ResultsCsv& csv, EventWriter& events, const std::vector<std::string>& names) {
     recognizer_->weights_changed();
+    warn_of_skipped();
     const auto validation = evaluate(*recognizer_, validation_batches_,
                                      {.workers = settings().workers, .progress = {}, .stop = {}});
     const auto json = scrawl::to_json(validation, dataset_->name(), "validation");
@@ -400,7 +436,8 @@ class Trainer {
     now.seconds = seconds_so_far();
     auto state = to_json(now);
     state["recipe"] = recipe_.effective;
-    state["fingerprint"] = current_fingerprint(device_.selection().threads);
+    state["fingerprint"] = fingerprint();
+    state["data"] = dataset_->digest();
     const auto weight_views = views_of(weights), optimizer_views = views_of(optimizer);
     save_checkpoint(options_.out / "checkpoints", done_.step,
                     {.weights = weight_views,
@@ -432,6 +469,7 @@ class Trainer {
   std::optional<TensorFile> loaded_;
   std::string loaded_path_;
   std::shared_ptr<BatchMaker> train_batches_, validation_batches_;
+  std::size_t train_skipped_ = 0, validation_skipped_ = 0;  ///< samples that were warned of
   Network network_;
   std::unique_ptr<Program> program_;
   std::unique_ptr<Recognizer> recognizer_;

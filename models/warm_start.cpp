@@ -42,9 +42,10 @@ StoredTensor move_rows(const Storage& storage, const Tensor& tensor, const Store
 
 Alphabet alphabet_for(const Alphabet& of_data, const std::optional<Alphabet>& of_weights,
                       AlphabetPolicy policy) {
-  if (!of_weights || policy == AlphabetPolicy::replace) return of_data;
+  if (!of_weights) return of_data;
   if (of_weights->target() != of_data.target())
     throw DataError("--load: the weights read texts where the recipe reads classes, or the other way round");
+  if (policy == AlphabetPolicy::replace) return of_data;
   std::vector<std::string> missing;
   for (const auto& symbol : of_data.symbols())
     if (!has(*of_weights, symbol)) missing.push_back(symbol);

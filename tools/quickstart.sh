@@ -27,9 +27,21 @@ if [[ ! -d $data ]]; then
 fi
 
 step "Training crnn-small in $run, for about three minutes"
-resume=()
-if compgen -G "$run/checkpoints/step_*/DONE" > /dev/null; then resume=(--resume); fi
-"$scrawl" train crnn-small --data "$data" --out "$run" --epochs 100 --minutes 3 "${resume[@]}"
+train() { "$scrawl" train crnn-small --data "$data" --out "$run" --epochs 100 --minutes 3 "$@"; }
+if compgen -G "$run/checkpoints/step_*/DONE" > /dev/null; then
+  status=0
+  train --resume || status=$?
+  if ((status == 2)); then  # made by another build, or with other settings
+    old=$run.$(date +%Y%m%d-%H%M%S)
+    echo "That run cannot go on with this build, as said above. It is kept in $old; a new one begins."
+    mv "$run" "$old"
+    train
+  elif ((status != 0)); then
+    exit "$status"
+  fi
+else
+  train
+fi
 
 step "Evaluating on words and on hands that it has not seen"
 "$scrawl" eval "$run" --data "$data" --split test

@@ -53,9 +53,23 @@ const Backend& backend() {
   return table;
 }
 
+/// The instructions that oneDNN may use: less than the processor's under ONEDNN_MAX_CPU_ISA.
+static std::string_view isa_name() {
+  const auto isa = dnnl::get_effective_cpu_isa();
+  for (const auto& [known, name] : {std::pair{dnnl::cpu_isa::sse41, "SSE4.1"},
+                                    {dnnl::cpu_isa::avx, "AVX"},
+                                    {dnnl::cpu_isa::avx2, "AVX2"},
+                                    {dnnl::cpu_isa::avx512_core, "AVX-512"},
+                                    {dnnl::cpu_isa::avx512_core_vnni, "AVX-512 VNNI"},
+                                    {dnnl::cpu_isa::avx512_core_bf16, "AVX-512 BF16"},
+                                    {dnnl::cpu_isa::avx512_core_amx, "AMX"}})
+    if (isa == known) return name;
+  return "all instructions";
+}
+
 std::string libraries() {
   const auto* version = dnnl::version();
-  return fmt::format("oneDNN {}.{}.{}", version->major, version->minor, version->patch);
+  return fmt::format("oneDNN {}.{}.{}, {}", version->major, version->minor, version->patch, isa_name());
 }
 
 bool has_bf16() {

@@ -11,7 +11,7 @@ const Backend& backend();
 /// (ONEDNN_MAX_CPU_ISA).
 bool has_bf16();
 
-/// Name and version of the libraries underneath, for people.
+/// Name and version of the libraries underneath, and the instructions that they may use.
 std::string libraries();
 
 }  // namespace scrawl::cpu

@@ -80,6 +80,19 @@ std::vector<std::string> Dataset::labels(Split split) const {
   return found;
 }
 
+std::string Dataset::digest() const {
+  std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
+  const auto add = [&](std::string_view bytes) {
+    for (const unsigned char c : bytes) hash = (hash ^ c) * 0x100000001b3u;
+    hash = (hash ^ 0xffu) * 0x100000001b3u;  // no UTF-8 text has this byte: "ab" "c" is not "a" "bc"
+  };
+  for (const auto& sample : samples_)
+    for (const std::string_view part :
+         {std::string_view(sample.key), std::string_view(sample.label), name_of(sample.split)})
+      add(part);
+  return fmt::format("{} samples {:016x}", samples_.size(), hash);
+}
+
 std::vector<std::string> Dataset::classes() const {
   if (!classes_.empty()) return classes_;
   std::set<std::string> labels;

@@ -68,6 +68,9 @@ class Dataset {
   std::vector<std::size_t> indices(Split) const;  ///< ascending
   std::vector<std::string> labels(Split) const;   ///< of indices(split), repeats included
 
+  /// Changes with the samples, their order, labels and splits; not with the content of images.
+  std::string digest() const;
+
   /// The labels of a classifier in class order: the format's own, or all distinct ones by code point.
   std::vector<std::string> classes() const;
 

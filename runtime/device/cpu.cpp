@@ -51,6 +51,7 @@ class CpuDevice final : public Device {
   explicit CpuDevice(Selection selection) : selection_(selection) {}
 
   std::string name() const override { return "cpu"; }
+  std::string libraries() const override { return cpu::libraries(); }
   const Backend& backend() const override { return cpu::backend(); }
   const Selection& selection() const override { return selection_; }
   void require(DType storage) const override {

@@ -36,7 +36,8 @@ class Device {
  public:
   virtual ~Device() = default;
 
-  virtual std::string name() const = 0;  ///< "cpu"
+  virtual std::string name() const = 0;       ///< "cpu"
+  virtual std::string libraries() const = 0;  ///< under its kernels, with versions
   virtual const Backend& backend() const = 0;
   virtual const Selection& selection() const = 0;
   /// Throws DeviceError if networks cannot be stored in this type here.

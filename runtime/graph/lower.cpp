@@ -174,8 +174,9 @@ class Lowering final : public Emit {
     std::vector<Bind<OptimizerStep>> bindings{read(&OptimizerStep::control, control())};
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       const Tensor parameter = graph_.tensor(parameters[i]);
+      const bool decays = parameter.spec.shape.rank > 1 && !parameter.name.ends_with(".bias");
       step.decay.push_back(options_.optimizer->decay ? options_.optimizer->decay(parameter)
-                                                     : (parameter.spec.shape.rank > 1 ? 1.0f : 0.0f));
+                                                     : (decays ? 1.0f : 0.0f));
       const auto moment = [&](std::string_view which) {
         return append({fmt::format("optimizer/{}/{}", which, parameter.name), Role::state, parameter.spec});
       };

@@ -12,7 +12,8 @@ namespace scrawl {
 struct OptimizerSettings {
   OptimizerStep hyper;
   float clip = 0;  ///< largest global gradient norm; 0 does not clip
-  /// Factor on l1, l2 and weight decay of a parameter: by default 0 for vectors (biases, norms), else 1.
+  /// Factor on l1, l2 and weight decay of a parameter: by default 0 for vectors (norms) and for
+  /// what is called "*.bias" (an LSTM's has two axes), else 1.
   std::function<float(const Tensor&)> decay;
 };
 

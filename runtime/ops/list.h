@@ -1,5 +1,5 @@
 #pragma once
-/// Every operator. Tests, gradient checks and benchmarks walk this list; a graph's nodes hold one of it.
+/// Every operator: a graph's nodes hold one of these, and what visits nodes is compiled for each.
 
 #include <variant>
 
@@ -19,12 +19,18 @@
 
 namespace scrawl {
 
-template <Operator... Ops>
-using OperatorList = std::variant<Ops...>;
-
-using Operation = OperatorList<ops::Activate, ops::BatchNorm, ops::BatchNormPool, ops::Cast, ops::Conv2d,
+using Operation = std::variant<ops::Activate, ops::BatchNorm, ops::BatchNormPool, ops::Cast, ops::Conv2d,
                                ops::Conv2dPool, ops::CrossEntropyLoss, ops::Ctc, ops::Dense, ops::Drop,
                                ops::FlattenImage, ops::FoldNorm, ops::Lstm, ops::MatMul, ops::Mean, ops::Pool,
                                ops::ScaleWidths, ops::Softmax, ops::Sum, ops::ToSequence>;
+
+/// Here the compiler's message names the operator that lacks something, and what.
+template <Operator Op>
+consteval bool is_operator() {
+  return true;
+}
+static_assert([]<class... Ops>(std::variant<Ops...>*) {
+  return (is_operator<Ops>() && ...);
+}(static_cast<Operation*>(nullptr)));
 
 }  // namespace scrawl

@@ -169,7 +169,7 @@ concept Operator = requires(const Op op, const Specs& inputs, const Specs& outpu
 };
 
 /// A fused operator says whether a backend has its calls; where not, the graph has it decompose into
-/// simple ones: `template <class Rebuild> void decompose(Rebuild&) const` (graph/decompose.h).
+/// simple ones: `template <class Rebuild> void decompose(Rebuild&) const` (graph/graph.h).
 template <class Op>
 concept FusedOperator = Operator<Op> && requires(const Op op, const Backend& backend) {
   { op.supported(backend) } -> std::same_as<bool>;

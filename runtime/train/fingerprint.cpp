@@ -73,7 +73,7 @@ std::string build_id() {
   return id.empty() ? "unknown" : id;
 }
 
-Fingerprint current_fingerprint(int threads) {
+Fingerprint current_fingerprint(const Selection& selection, const std::string& libraries) {
   std::vector<std::string> flags;
   std::istringstream all(cpuinfo("flags"));
   for (std::string flag; all >> flag;)
@@ -81,7 +81,9 @@ Fingerprint current_fingerprint(int threads) {
   return {.build_id = build_id(),
           .cpu = cpuinfo("model name"),
           .cpu_flags = fmt::format("{}", fmt::join(flags, " ")),
-          .threads = threads};
+          .libraries = libraries,
+          .kernels = std::string(name_of(selection.kernels)),
+          .threads = selection.threads};
 }
 
 void require_same_fingerprint(const nlohmann::json& recorded, const Fingerprint& current) {
@@ -98,6 +100,8 @@ void require_same_fingerprint(const nlohmann::json& recorded, const Fingerprint&
   compare("build", expected.build_id, current.build_id);
   compare("processor", expected.cpu, current.cpu);
   compare("processor flags", expected.cpu_flags, current.cpu_flags);
+  compare("libraries", expected.libraries, current.libraries);
+  compare("kernels", expected.kernels, current.kernels);
   compare("threads", expected.threads, current.threads);
   if (!differences.empty())
     throw UsageError("cannot resume bit for bit{}; to continue from the weights alone, use --load",

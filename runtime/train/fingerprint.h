@@ -1,8 +1,11 @@
 #pragma once
-/// What the bits of a training run depend on besides its inputs: the binary, the machine, the threads.
+/// What the bits of a training run depend on besides its inputs: the binary, the libraries, the machine,
+/// the threads, the kernels that were asked for.
 
 #include <nlohmann/json.hpp>
 #include <string>
+
+#include "kernels/plan.h"
 
 namespace scrawl {
 
@@ -10,18 +13,20 @@ struct Fingerprint {
   std::string build_id;   ///< of the running executable
   std::string cpu;        ///< model name
   std::string cpu_flags;  ///< those that choose kernels: "avx2 avx512f avx512_bf16"
+  std::string libraries;  ///< with versions, and what they may use of the processor
+  std::string kernels;    ///< --kernels
   int threads = 0;
 
   bool operator==(const Fingerprint&) const = default;
-  NLOHMANN_DEFINE_TYPE_INTRUSIVE(Fingerprint, build_id, cpu, cpu_flags, threads)
+  NLOHMANN_DEFINE_TYPE_INTRUSIVE(Fingerprint, build_id, cpu, cpu_flags, libraries, kernels, threads)
 };
 
 /// The GNU build id of the running executable in hex: a hash of its contents, made by the linker. "unknown"
 /// for an executable without one.
 std::string build_id();
 
-/// This binary on this machine with `threads` compute threads.
-Fingerprint current_fingerprint(int threads);
+/// This binary on this machine, with a device's choice of kernels and its libraries.
+Fingerprint current_fingerprint(const Selection&, const std::string& libraries);
 
 /// Throws UsageError, with each field that differs as expected (recorded) and got (current), unless a run
 /// that was made under `recorded` would continue bit for bit under `current`; DataError where `recorded` is

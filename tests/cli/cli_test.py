@@ -150,16 +150,16 @@ class CommandLine(unittest.TestCase):
         whole, killed = self.folder / "whole", self.folder / "killed"
         subprocess.run(self.train(whole, *often), check=True, capture_output=True)
         draw = random.Random(2)
-        resume = []
+        resume, killed_in_time = [], 0
         for _ in range(4):
             process = subprocess.Popen(self.train(killed, *often, *resume), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             time.sleep(draw.uniform(0.4, 1.0))
             process.kill()
             process.communicate()
+            killed_in_time += process.returncode == -signal.SIGKILL
             if list(killed.glob("checkpoints/step_*/DONE")):
                 resume = ["--resume"]
-            else:
-                shutil.rmtree(killed, ignore_errors=True)
+        self.assertTrue(resume and killed_in_time, "no process was killed between its first checkpoint and its end")
         finished = subprocess.run(self.train(killed, *often, *resume), capture_output=True, text=True)
         self.assertEqual(finished.returncode, 0, finished.stderr)
         for name in ("last", "best"):
@@ -172,7 +172,10 @@ class CommandLine(unittest.TestCase):
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
             out = self.folder / f"signal{code}"
             process = subprocess.Popen(self.train(out, "--epochs", 100000), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            deadline = time.monotonic() + 60
             while not (out / "results.csv").exists() or len((out / "results.csv").read_text().splitlines()) < 2:
+                self.assertIsNone(process.poll(), "it ended by itself")
+                self.assertLess(time.monotonic(), deadline)
                 time.sleep(0.05)
             process.send_signal(number)
             _, messages = process.communicate(timeout=60)
@@ -192,6 +195,30 @@ class CommandLine(unittest.TestCase):
 
     def test_a_resumed_run_keeps_its_settings(self):
         self.expect(run("train", self.recipe, "--data", self.data, "--out", self.run_folder, "--resume", "--epochs", 9), 2, "settings")
+
+    def test_what_decides_the_bits_is_checked_when_a_run_is_resumed(self):
+        out, data = self.folder / "resumed", self.folder / "more"
+        shutil.copytree(self.data, data)
+        command = ["train", self.recipe, "--data", data, "--out", out]
+        self.assertEqual(run(*command).returncode, 0)
+        resume = [*command, "--resume"]
+        self.expect(run(*resume, "--kernels", "native"), 2, "kernels: expected auto, got native")
+        self.expect(run(*resume, "--threads", "1"), 2, "threads: expected 2, got 1")
+        self.expect(run(*resume, env={**os.environ, "ONEDNN_MAX_CPU_ISA": "SSE41"}), 2, "libraries: expected")
+        self.expect(run(*resume, "--load", self.run_folder), 2, "--load")
+        write_png(data / "h" / "another.png", [[0] * 16] * 16)
+        self.expect(run(*resume), 2, "the data set is not the one", "120 samples", "121 samples")
+        (data / "h" / "another.png").unlink()
+        self.assertEqual(run(*resume).returncode, 0)
+        state = next(iter(sorted(out.glob("checkpoints/step_*"))[-1:])) / "state.json"
+        state.write_text(state.read_text().replace('"position"', '"poison"'))
+        self.expect(run(*resume), 3, "checkpoint of step", "position")
+
+    def test_a_run_without_a_checkpoint_yet_can_begin_again(self):
+        out = self.folder / "early"
+        (out / "weights").mkdir(parents=True)
+        (out / "results.csv").write_text("epoch,train_loss\n")
+        self.assertEqual(run(*self.train(out)[1:]).returncode, 0)
 
     def test_there_must_be_something_to_resume(self):
         self.expect(run("train", self.recipe, "--data", self.data, "--out", self.folder / "nothing", "--resume"), 2, "nothing to resume")
@@ -242,6 +269,20 @@ class CommandLine(unittest.TestCase):
             path.write_bytes(content)
             self.expect(run("predict", path, self.data / "h" / "0.png"), 3, f"{name}.safetensors")
         self.expect(run("eval", self.folder / "no-model", "--data", self.data), 3, "no-model")
+
+    def test_strictness_reaches_evaluation(self):
+        data = self.folder / "one-bad"
+        shutil.copytree(self.data, data)
+        (data / "v" / "0.png").write_bytes(b"no image")
+        lenient = run("eval", self.run_folder, "--data", data, "--split", "train", "--json")
+        self.assertEqual(lenient.returncode, 0, lenient.stderr)
+        self.assertGreaterEqual(json.loads(lenient.stdout)["skipped"], 1)
+        self.expect(run("eval", self.run_folder, "--data", data, "--split", "train", "--strict"), 3, "0.png")
+
+    def test_a_configuration_file_changes_how_eval_reads_data(self):
+        config = self.folder / "over.toml"
+        config.write_text("[data]\nvalidation_fraction = 7\n")
+        self.expect(run("eval", self.run_folder, "--config", config), 2, "validation_fraction")
 
     def test_places_that_cannot_be_written(self):
         blocked = self.folder / "file"

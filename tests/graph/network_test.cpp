@@ -65,22 +65,28 @@ std::vector<double> as_doubles(const View& view) {
 
 enum class Fusion { fused, apart };
 
+struct RunOptions {
+  Fusion fusion = Fusion::fused;
+  std::vector<std::int64_t> widths{0};
+  float l2 = 0;
+};
+
 /// A training run of one network on one backend, with inputs and weights that are the same for all. Images
 /// of several widths (0: the recipe's) share the weights and the arena.
 class TrainingRun {
  public:
-  TrainingRun(const std::string& toml, const Backend& backend, DType type, Fusion fusion = Fusion::fused,
-              const std::vector<std::int64_t>& widths = {0})
+  TrainingRun(const std::string& toml, const Backend& backend, DType type, const RunOptions& options = {})
       : recipe_(parse_recipe(toml, "test")),
         device_(testing::host_device(backend)),
         storage_(*device_),
         arena_(*device_) {
-    OptimizerSettings sgd{.hyper = {.kind = OptimizerKind::sgd, .momentum = 0.9f}, .clip = 0, .decay = {}};
-    for (const auto width : widths) {
+    OptimizerSettings sgd{
+        .hyper = {.kind = OptimizerKind::sgd, .momentum = 0.9f, .l2 = options.l2}, .clip = 0, .decay = {}};
+    for (const auto width : options.widths) {
       const auto network =
           build_network(recipe_, classes, {batch, width, longest}, NetworkUse::training, type);
       const auto graph =
-          fusion == Fusion::apart ? decompose_all(network.graph) : decompose(network.graph, backend);
+          options.fusion == Fusion::apart ? decompose_all(network.graph) : decompose(network.graph, backend);
       const LowerOptions lowering{
           .loss = graph.outputs().at("loss"), .optimizer = sgd, .seed = 5, .keep_gradients = true};
       programs_.push_back(std::make_unique<Program>(
@@ -107,6 +113,12 @@ class TrainingRun {
   const ProgramPlan& plan(std::size_t width = 0) const { return programs_[width]->plan(); }
   const Arena& arena() const { return arena_; }
 
+  std::map<std::string, std::vector<double>> parameters() const {
+    std::map<std::string, std::vector<double>> all;
+    for (const auto& tensor : plan().lowered.tensors)
+      if (tensor.role == Role::parameter) all[tensor.name] = as_doubles(storage_.at(tensor.name));
+    return all;
+  }
   double& weight(const std::string& name, std::size_t i) { return storage_.at(name).as<double>()[i]; }
   void set_learning_rate(float rate) { set_control(Control::learning_rate, rate); }
 
@@ -200,8 +212,8 @@ TEST_P(networks, ten_sgd_steps_in_f32_follow_the_double_reference) {
 // Each width is planned once; between batches only the program changes.
 TEST(width_buckets, batches_of_several_widths_train_the_same_weights_in_one_arena) {
   const std::vector<std::int64_t> widths{16, 40, 24};
-  TrainingRun reference(tiny_crnn, reference::backend(), DType::f64, Fusion::fused, widths),
-      cpu(tiny_crnn, cpu::backend(), DType::f32, Fusion::fused, widths);
+  TrainingRun reference(tiny_crnn, reference::backend(), DType::f64, {.widths = widths}),
+      cpu(tiny_crnn, cpu::backend(), DType::f32, {.widths = widths});
   for (std::size_t step = 0; step < 10; ++step) {
     const auto width = step * 2 % widths.size();
     const double expected = reference.step(width);
@@ -213,11 +225,11 @@ TEST(width_buckets, batches_of_several_widths_train_the_same_weights_in_one_aren
 
 TEST_P(networks, fused_operators_equal_their_decomposition) {
   TrainingRun fused(*GetParam(), reference::backend(), DType::f64),
-      apart(*GetParam(), reference::backend(), DType::f64, Fusion::apart);
+      apart(*GetParam(), reference::backend(), DType::f64, {.fusion = Fusion::apart});
   EXPECT_NEAR(fused.step(), apart.step(), 1e-12);
   expect_same_gradients(fused, apart, 1e-10);
   TrainingRun cpu_fused(*GetParam(), cpu::backend(), DType::f32),
-      cpu_apart(*GetParam(), cpu::backend(), DType::f32, Fusion::apart);
+      cpu_apart(*GetParam(), cpu::backend(), DType::f32, {.fusion = Fusion::apart});
   EXPECT_NEAR(cpu_fused.step(), cpu_apart.step(), 1e-5);
   expect_same_gradients(cpu_fused, cpu_apart, 2e-4);
 }
@@ -227,6 +239,18 @@ TEST_P(networks, two_runs_give_the_same_bits) {
     TrainingRun a(*GetParam(), cpu::backend(), type), b(*GetParam(), cpu::backend(), type);
     for (int step = 0; step < 3; ++step) EXPECT_EQ(a.step(), b.step());
     for (const auto& [name, values] : a.gradients()) EXPECT_EQ(values, b.gradients().at(name)) << name;
+  }
+}
+
+// Of the LSTM's, whose biases have two axes, too.
+TEST_P(networks, biases_and_norms_do_not_decay) {
+  TrainingRun free(*GetParam(), reference::backend(), DType::f64),
+      decayed(*GetParam(), reference::backend(), DType::f64, {.l2 = 0.5f});
+  free.step();
+  decayed.step();
+  for (const auto& [name, values] : free.parameters()) {
+    const bool is_weight = name.find(".weight") != std::string::npos && !name.starts_with("batch_norm");
+    EXPECT_EQ(values != decayed.parameters().at(name), is_weight) << name;
   }
 }
 

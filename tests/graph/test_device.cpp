@@ -11,6 +11,7 @@ class HostDevice final : public Device {
   explicit HostDevice(const Backend& backend) : backend_(backend) {}
 
   std::string name() const override { return std::string(backend_.name); }
+  std::string libraries() const override { return ""; }
   const Backend& backend() const override { return backend_; }
   const Selection& selection() const override { return selection_; }
   void require(DType) const override {}
@@ -37,8 +38,6 @@ class HostDevice final : public Device {
 
 }  // namespace
 
-std::unique_ptr<Device> host_device(const Backend& backend) {
-  return std::make_unique<HostDevice>(backend);
-}
+std::unique_ptr<Device> host_device(const Backend& backend) { return std::make_unique<HostDevice>(backend); }
 
 }  // namespace scrawl::testing

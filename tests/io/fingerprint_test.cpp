@@ -9,16 +9,24 @@
 namespace scrawl {
 namespace {
 
-const Fingerprint sample{.build_id = "ab12", .cpu = "A CPU", .cpu_flags = "avx2 avx512f", .threads = 8};
+const Fingerprint sample{.build_id = "ab12",
+                         .cpu = "A CPU",
+                         .cpu_flags = "avx2 avx512f",
+                         .libraries = "L 1",
+                         .kernels = "auto",
+                         .threads = 8};
 
 TEST(fingerprint, the_build_id_is_that_of_a_linked_executable) {
   EXPECT_THAT(build_id(), ::testing::MatchesRegex("[0-9a-f]{40}"));
 }
 
 TEST(fingerprint, is_the_same_each_time_and_survives_json) {
-  const auto now = current_fingerprint(4);
+  const Selection selection{.kernels = KernelSet::native, .threads = 4};
+  const auto now = current_fingerprint(selection, "library 1.2");
   EXPECT_EQ(now.threads, 4);
-  EXPECT_EQ(now, current_fingerprint(4));
+  EXPECT_EQ(now.kernels, "native");
+  EXPECT_EQ(now.libraries, "library 1.2");
+  EXPECT_EQ(now, current_fingerprint(selection, "library 1.2"));
   EXPECT_NO_THROW(require_same_fingerprint(nlohmann::json::parse(nlohmann::json(now).dump()), now));
 }
 

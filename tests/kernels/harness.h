@@ -3,7 +3,7 @@
 ///
 /// A case is a call whose views have no data. Inputs that a test does not give are random, drawn from the
 /// case's name and rounded to their storage type. Outputs and workspaces start as NaN (every byte 0xff), and
-/// each buffer lies between guards. Each backend runs a case under several settings (settings.cpp), twice in
+/// each buffer lies between guards. Each backend runs a case under several settings (harness.cpp), twice in
 /// each, from different poison: the bits must be the same. Observed over allowed error is printed.
 ///
 /// A failure prints the command that repeats it. SCRAWL_CASE=<part of a name> restricts a program to the
@@ -179,7 +179,8 @@ class EveryBackend : public testing::TestWithParam<const Backend*> {
       const std::string& case_name, const Call& call, const Values& given,
       const ToleranceRule& rule = [](const Values&, const Values&) { return Tolerances{}; },
       const std::vector<Setting>& under = settings()) const {
-    if (!has<Call>() || !selected(case_name)) return;
+    if (!has<Call>()) GTEST_SKIP() << backend().name << " lacks " << operation<Call>.name;
+    if (!selected(case_name)) return;
     const Report report = agree(backend(), case_name, call, given, rule, under);
     for (const auto& problem : report.problems)
       ADD_FAILURE() << problem << "\n  repeat: " << repro(case_name);

@@ -29,7 +29,13 @@ struct Operation {
 
 /// Specialised for every call below.
 template <class Call>
-const Operation<Call> operation;
+struct NotListed : std::false_type {};
+template <class Call>
+inline const Operation<Call> operation = [] {
+  static_assert(NotListed<Call>::value,
+                "a call's name, planner and operands must stand in tests/kernels/operation.h");
+  return Operation<Call>{};
+}();
 
 /// Calls f(name, view, operand) for every operand that is present; members of lists are "w.0", "w.1", ...
 template <class Call, class F>

@@ -43,6 +43,7 @@ void print(const nlohmann::json& e) {
 /// How the model's recipe reads data, with this command's changes laid over it: columns, orientation, shares.
 DataOptions data_options(const ModelDescription& model, const EvalFlags& f) {
   auto toml = toml::parse(model.recipe.effective);
+  if (!f.over.config.empty()) merge(toml, read_toml(f.over.config));
   for (const auto& assignment : f.over.assignments) assign(toml, assignment);
   auto options = parse_recipe(to_text(toml), f.model).data;
   options.bad = f.strict ? Bad::fail : Bad::skip;
@@ -60,7 +61,8 @@ int run(const EvalFlags& f) {
   const auto indices = dataset->indices(split);
   if (indices.empty()) throw DataError("{}: no samples in split {}", path, f.split);
 
-  const auto batches = evaluation_batches(dataset, indices, model.recipe, model.alphabet, f.batch);
+  const auto batches = evaluation_batches(dataset, indices, model.recipe, model.alphabet, f.batch,
+                                          f.strict ? Bad::fail : Bad::skip);
   Progress line("eval", batches->samples());
   const auto evaluation =
       evaluate(predictor.recognizer(), batches,

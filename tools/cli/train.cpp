@@ -38,12 +38,15 @@ AlphabetPolicy alphabet_policy(const std::string& name) {
 }
 
 int run(const TrainFlags& f) {
+  if (f.resume && !f.load.empty())
+    throw UsageError("--load: a resumed run has its weights already; leave out --load or --resume");
   TrainingOptions options{.recipe = load_recipe(f.recipe, f.over.config, assignments(f)),
-                          .out = f.out.empty() ? "runs/" + f.recipe : f.out,
+                          .out = f.out,
                           .start = f.resume ? TrainingOptions::Start::resume : TrainingOptions::Start::fresh,
                           .load = f.load,
                           .alphabet = alphabet_policy(f.alphabet),
                           .bad = f.strict ? Bad::fail : Bad::skip};
+  if (f.out.empty()) options.out = std::filesystem::path("runs") / options.recipe.name;
   auto device = f.device.open();
   fmt::print(stderr, "{}", options.recipe.effective);
   const auto result = train(options, *device);
