@@ -167,7 +167,8 @@ TEST_P(Lstm, backward_agrees_with_the_reference) {
     auto call = backward(forward(c, type));
     Report report;
     for (const auto& setting : settings()) {
-      if (setting.images == Images::native || !takes(backend(), setting, forward(c, type))) continue;
+      if (setting.images == Images::native || setting.memory == Memory::in_place) continue;  // not its matter
+      if (!takes(backend(), setting, forward(c, type))) continue;
       const Pass got = pass(backend(), setting, forward(c, type), values);
       report.problems.insert(report.problems.end(), got.problems.begin(), got.problems.end());
       judge(bound(call), expected, got.backward, by_norms(expected, type),
