@@ -7,7 +7,7 @@
 
 namespace scrawl::cpu {
 
-// lstm_onednn.cpp
+// lstm_onednn_forward.cpp, lstm_onednn_backward.cpp
 Plan<LstmForward> lstm_forward_onednn(LstmForward&, const Selection&);
 Plan<LstmBackward> lstm_backward_onednn(LstmBackward&, const Selection&);
 
