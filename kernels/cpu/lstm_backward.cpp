@@ -5,6 +5,7 @@
 #include "kernels/check.h"
 #include "kernels/cpu/dense.h"
 #include "kernels/cpu/lstm_gates.h"
+#include "kernels/cpu/lstm_variants.h"
 #include "kernels/cpu/planners.h"
 
 namespace scrawl::cpu {
@@ -185,7 +186,8 @@ Plan<LstmBackward> plan_lanes(LstmBackward& call, const Selection& selection) {
 }
 
 constexpr Variant<LstmBackward> variants[] = {{"bf16_pairs", Origin::native, plan_pairs},
-                                              {"lanes", Origin::native, plan_lanes}};
+                                              {"lanes", Origin::native, plan_lanes},
+                                              {"onednn", Origin::vendor, lstm_backward_onednn}};
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 #include "kernels/cpu/dense.h"
 #include "kernels/cpu/lstm_gates.h"
 #include "kernels/cpu/lstm_layout.h"
+#include "kernels/cpu/lstm_variants.h"
 #include "kernels/cpu/planners.h"
 
 namespace scrawl::cpu {
@@ -52,7 +53,8 @@ void pack(const Pass<Element>& pass, int threads) {
     }
   });
   for (std::int64_t d = 0; d < directions; ++d)
-    pack_bias(pass.extents, pass.call.b.template as<float>() + d * 4 * hidden, pass.b + d * blocks * tile_columns);
+    pack_bias(pass.extents, pass.call.b.template as<float>() + d * 4 * hidden,
+              pass.b + d * blocks * tile_columns);
 }
 
 template <class T>
@@ -295,7 +297,8 @@ Plan<LstmForward> plan_lanes(LstmForward& call, const Selection& selection) {
 }
 
 constexpr Variant<LstmForward> variants[] = {{"bf16_pairs", Origin::native, plan_pairs},
-                                             {"lanes", Origin::native, plan_lanes}};
+                                             {"lanes", Origin::native, plan_lanes},
+                                             {"onednn", Origin::vendor, lstm_forward_onednn}};
 
 }  // namespace
 

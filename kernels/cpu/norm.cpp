@@ -7,6 +7,7 @@
 #include "kernels/check.h"
 #include "kernels/cpu/batch_norm.h"
 #include "kernels/cpu/dense.h"
+#include "kernels/cpu/norm_variants.h"
 #include "kernels/cpu/planners.h"
 #include "kernels/optimizer.h"
 
@@ -171,21 +172,25 @@ Plan<FoldBatchNorm> plan_fold(FoldBatchNorm& call, const Selection&) {
 }  // namespace
 
 Plan<BatchNormForward> batch_norm_forward(BatchNormForward& call, const Selection& selection) {
-  static constexpr Variant<BatchNormForward> variants[] = {{"channel_vectors", Origin::native, plan_forward}};
+  static constexpr Variant<BatchNormForward> variants[] = {
+      {"channel_vectors", Origin::native, plan_forward},
+      {"onednn", Origin::vendor, batch_norm_forward_onednn}};
   check(call);
   return first_variant<BatchNormForward>("batch_norm_forward", variants, call, selection);
 }
 
 Plan<BatchNormInference> batch_norm_inference(BatchNormInference& call, const Selection& selection) {
   static constexpr Variant<BatchNormInference> variants[] = {
-      {"channel_vectors", Origin::native, plan_inference}};
+      {"channel_vectors", Origin::native, plan_inference},
+      {"onednn", Origin::vendor, batch_norm_inference_onednn}};
   check(call);
   return first_variant<BatchNormInference>("batch_norm_inference", variants, call, selection);
 }
 
 Plan<BatchNormBackward> batch_norm_backward(BatchNormBackward& call, const Selection& selection) {
   static constexpr Variant<BatchNormBackward> variants[] = {
-      {"channel_vectors", Origin::native, plan_backward}};
+      {"channel_vectors", Origin::native, plan_backward},
+      {"onednn", Origin::vendor, batch_norm_backward_onednn}};
   check(call);
   return first_variant<BatchNormBackward>("batch_norm_backward", variants, call, selection);
 }

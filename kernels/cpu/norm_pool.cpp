@@ -6,6 +6,7 @@
 
 #include "kernels/check.h"
 #include "kernels/cpu/batch_norm.h"
+#include "kernels/cpu/norm_variants.h"
 #include "kernels/cpu/planners.h"
 #include "kernels/cpu/pooling.h"
 #include "kernels/cpu/streaming.h"
@@ -141,7 +142,8 @@ Plan<BatchNormPoolBackward> plan_backward(BatchNormPoolBackward& call, const Sel
 
 Plan<BatchNormPoolForward> batch_norm_pool_forward(BatchNormPoolForward& call, const Selection& selection) {
   static constexpr Variant<BatchNormPoolForward> variants[] = {
-      {"channel_vectors", Origin::native, plan_forward}};
+      {"channel_vectors", Origin::native, plan_forward},
+      {"onednn", Origin::vendor, batch_norm_pool_forward_onednn}};
   check(call);
   return first_variant<BatchNormPoolForward>("batch_norm_pool_forward", variants, call, selection);
 }
@@ -149,7 +151,8 @@ Plan<BatchNormPoolForward> batch_norm_pool_forward(BatchNormPoolForward& call, c
 Plan<BatchNormPoolBackward> batch_norm_pool_backward(BatchNormPoolBackward& call,
                                                      const Selection& selection) {
   static constexpr Variant<BatchNormPoolBackward> variants[] = {
-      {"channel_vectors", Origin::native, plan_backward}};
+      {"channel_vectors", Origin::native, plan_backward},
+      {"onednn", Origin::vendor, batch_norm_pool_backward_onednn}};
   check(call);
   return first_variant<BatchNormPoolBackward>("batch_norm_pool_backward", variants, call, selection);
 }

@@ -8,6 +8,7 @@
 #include "kernels/cpu/dense.h"
 #include "kernels/cpu/images.h"
 #include "kernels/cpu/planners.h"
+#include "kernels/cpu/pool_variants.h"
 #include "kernels/cpu/pooling.h"
 
 namespace scrawl::cpu {
@@ -146,13 +147,15 @@ Plan<WindowWidths> plan_widths(WindowWidths& call, const Selection&) {
 }  // namespace
 
 Plan<PoolForward> pool_forward(PoolForward& call, const Selection& selection) {
-  static constexpr Variant<PoolForward> variants[] = {{"channel_vectors", Origin::native, plan_forward}};
+  static constexpr Variant<PoolForward> variants[] = {{"channel_vectors", Origin::native, plan_forward},
+                                                      {"onednn", Origin::vendor, pool_forward_onednn}};
   check(call);
   return first_variant<PoolForward>("pool_forward", variants, call, selection);
 }
 
 Plan<PoolBackward> pool_backward(PoolBackward& call, const Selection& selection) {
-  static constexpr Variant<PoolBackward> variants[] = {{"channel_vectors", Origin::native, plan_backward}};
+  static constexpr Variant<PoolBackward> variants[] = {{"channel_vectors", Origin::native, plan_backward},
+                                                       {"onednn", Origin::vendor, pool_backward_onednn}};
   check(call);
   return first_variant<PoolBackward>("pool_backward", variants, call, selection);
 }

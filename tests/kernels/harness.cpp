@@ -70,6 +70,7 @@ const std::vector<Setting>& settings() {
       {.selection = {.threads = 2}, .memory = Memory::in_place},
       {.selection = {.kernels = KernelSet::native, .threads = 2}},
       {.selection = {.kernels = KernelSet::vendor, .threads = 2}},
+      {.selection = {.kernels = KernelSet::vendor, .threads = 2}, .memory = Memory::in_place},
   };
   return all;
 }

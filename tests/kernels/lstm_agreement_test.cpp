@@ -110,6 +110,25 @@ struct Pass {
   std::vector<std::string> problems;
 };
 
+/// Whether a set of kernels has the call. Libraries' need not; what they have forward, they have backward.
+bool takes(const Backend& table, const Setting& setting, LstmForward call) {
+  try {
+    table.lstm_forward(call, setting.selection);
+    return true;
+  } catch (const Unsupported&) {
+    if (setting.selection.kernels != KernelSet::vendor) throw;
+    return false;
+  }
+}
+
+/// The usual kernels, and libraries' where they have the call.
+std::vector<Setting> kernel_sets(const Backend& table, const LstmForward& call) {
+  std::vector<Setting> sets{settings().front(), settings().front()};
+  sets.back().selection.kernels = KernelSet::vendor;
+  if (!takes(table, sets.back(), call)) sets.pop_back();
+  return sets;
+}
+
 Pass pass(const Backend& table, const Setting& setting, const LstmForward& call, const Values& values) {
   auto there = observe(table, setting, call, values);
   Values onward = values;
@@ -148,7 +167,8 @@ TEST_P(Lstm, backward_agrees_with_the_reference) {
     auto call = backward(forward(c, type));
     Report report;
     for (const auto& setting : settings()) {
-      if (setting.selection.kernels == KernelSet::vendor || setting.images == Images::native) continue;
+      if (setting.images == Images::native || setting.memory == Memory::in_place) continue;  // not its matter
+      if (!takes(backend(), setting, forward(c, type))) continue;
       const Pass got = pass(backend(), setting, forward(c, type), values);
       report.problems.insert(report.problems.end(), got.problems.begin(), got.problems.end());
       judge(bound(call), expected, got.backward, by_norms(expected, type),
@@ -180,15 +200,16 @@ TEST_P(Lstm, padding_changes_no_bit) {
         for (std::int64_t i = 0; i < c.inputs; ++i) padded["x"](t, n, i) = NAN;
         for (std::int64_t j = 0; j < 2 * c.hidden; ++j) padded["dy"](t, n, j) = INFINITY;
       }
-    const Setting setting = settings().front();
-    const Pass clean = pass(backend(), setting, forward(c, type), values);
-    const Pass dirty = pass(backend(), setting, forward(c, type), padded);
-    for (const auto& [output, tensor] : clean.backward)
-      EXPECT_TRUE(std::ranges::equal(tensor.values(), dirty.backward.at(output).values()))
-          << of << ": " << output;
-    for (const char* output : {"y", "hn", "cn"})
-      EXPECT_TRUE(std::ranges::equal(clean.forward.at(output).values(), dirty.forward.at(output).values()))
-          << of << ": " << output;
+    for (const Setting& setting : kernel_sets(backend(), forward(c, type))) {
+      const Pass clean = pass(backend(), setting, forward(c, type), values);
+      const Pass dirty = pass(backend(), setting, forward(c, type), padded);
+      for (const auto& [output, tensor] : clean.backward)
+        EXPECT_TRUE(std::ranges::equal(tensor.values(), dirty.backward.at(output).values()))
+            << of << " with " << to_string(setting) << ": " << output;
+      for (const char* output : {"y", "hn", "cn"})
+        EXPECT_TRUE(std::ranges::equal(clean.forward.at(output).values(), dirty.forward.at(output).values()))
+            << of << " with " << to_string(setting) << ": " << output;
+    }
   }
 }
 
@@ -203,13 +224,14 @@ TEST_P(Lstm, extreme_values_of_one_sample_change_no_bit_of_another) {
       Values changed = values;
       for (std::int64_t t = 0; t < c.steps; ++t)
         for (std::int64_t i = 0; i < c.inputs; ++i) changed["x"](t, sample, i) = extreme;
-      const Setting setting = settings().front();
-      const Pass calm = pass(backend(), setting, forward(c, type), values);
-      const Pass wild = pass(backend(), setting, forward(c, type), changed);
-      EXPECT_TRUE(same_bits(calm.forward.at("y"), wild.forward.at("y"), c.samples, sample))
-          << of << " " << extreme;
-      EXPECT_TRUE(same_bits(calm.backward.at("dx"), wild.backward.at("dx"), c.samples, sample))
-          << of << " " << extreme;
+      for (const Setting& setting : kernel_sets(backend(), forward(c, type))) {
+        const Pass calm = pass(backend(), setting, forward(c, type), values);
+        const Pass wild = pass(backend(), setting, forward(c, type), changed);
+        EXPECT_TRUE(same_bits(calm.forward.at("y"), wild.forward.at("y"), c.samples, sample))
+            << of << " " << extreme << " with " << to_string(setting);
+        EXPECT_TRUE(same_bits(calm.backward.at("dx"), wild.backward.at("dx"), c.samples, sample))
+            << of << " " << extreme << " with " << to_string(setting);
+      }
     }
   }
 }
@@ -297,6 +319,21 @@ TEST_P(Lstm, a_reserve_of_another_size_is_refused_by_name) {
     FAIL();
   } catch (const ShapeError& error) {
     EXPECT_THAT(error.what(), testing::StartsWith("lstm_backward: reserve: expected "));
+  }
+}
+
+/// Each variant's reserve is its own: backward under other kernels than forward must not read it.
+TEST_P(Lstm, the_reserve_of_other_kernels_is_refused) {
+  if (!has<LstmBackward>()) GTEST_SKIP() << "no LSTM here";
+  const LstmCase c{5, 3, 16, 32, 2, Optional::present};
+  const auto sets = kernel_sets(backend(), forward(c, DType::f32));
+  if (sets.size() < 2) GTEST_SKIP() << "one set of kernels here";
+  for (const bool vendor_first : {false, true}) {
+    auto there = forward(c, DType::f32);
+    backend().lstm_forward(there, sets[vendor_first].selection);
+    auto back = backward(there);
+    EXPECT_THROW(backend().lstm_backward(back, sets[!vendor_first].selection), ShapeError);
+    EXPECT_NO_THROW(backend().lstm_backward(back, sets[vendor_first].selection));
   }
 }
 
