@@ -2,7 +2,7 @@
 /// Batch normalisation of images over N, H, W, with ReLU and max pooling as optional parts of one pass.
 ///
 /// mean[c], variance[c] = moments of x over the M valid pixels (biased; two-pass or shifted sums: a mean
-///   of 1e4 with variance 1 must come out right)
+///   of 1e4 with variance 1 must come out right; a library's sums may be plain)
 /// inverse_deviation[c] = 1 / sqrt(variance + epsilon)
 /// z = (x - mean) inverse_deviation gamma + beta;  y = z, or max(z, 0)
 /// backward: g = dy (where relu: only where z > 0);  dbeta = sum g;  dgamma = sum g xhat;
