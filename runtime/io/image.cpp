@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 
@@ -22,13 +24,21 @@ struct Header {
 
 void check_limits(const Header& header, std::string_view name) {
   const auto [width, height] = header.size;
-  if (width > max_image_side || height > max_image_side)
-    throw DataError("{}: expected sides of at most {} pixels, got {}x{}", name, max_image_side, width,
-                    height);
+  if (std::min(width, height) < 1 || std::max(width, height) > max_image_side)
+    throw DataError("{}: expected sides of 1 to {} pixels, got {}x{}", name, max_image_side, width, height);
   const std::size_t bytes = static_cast<std::size_t>(width) * height * header.channels;
   if (bytes > max_decoded_bytes)
     throw DataError("{}: expected at most {} bytes once decoded, got {}x{}x{}", name, max_decoded_bytes,
                     width, height, header.channels);
+}
+
+/// The header as stb_image reports it, but of a positive height: a BMP whose top row comes first has a
+/// negative one.
+Header checked(Header header, std::string_view name) {
+  int& height = header.size.height;
+  height = height == INT_MIN ? INT_MAX : std::abs(height);
+  check_limits(header, name);
+  return header;
 }
 
 // No image within the limits is larger on disk than twice its pixels and a header.
@@ -68,12 +78,13 @@ Image decode_image(std::span<const std::byte> file, Channels channels, std::stri
   Header header;
   if (!stbi_info_from_memory(bytes, length, &header.size.width, &header.size.height, &header.channels))
     throw DataError("{}: expected a PNG, JPEG, BMP or PGM image: {}", name, stbi_failure_reason());
-  check_limits(header, name);
+  checked(header, name);
 
   const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
       stbi_load_from_memory(bytes, length, &header.size.width, &header.size.height, &header.channels, 0),
       stbi_image_free);
   if (!pixels) throw DataError("{}: cannot decode the image: {}", name, stbi_failure_reason());
+  check_limits(header, name);
 
   const bool transparent = header.channels == 2 || header.channels == 4;
   Image image = transparent ? composite_on_white(pixels.get(), header)
@@ -100,8 +111,7 @@ ImageSize read_image_size(const std::filesystem::path& path) {
   Header header;
   if (!stbi_info_from_file(file.get(), &header.size.width, &header.size.height, &header.channels))
     throw DataError("{}: expected a PNG, JPEG, BMP or PGM image: {}", path.string(), stbi_failure_reason());
-  check_limits(header, path.string());
-  return header.size;
+  return checked(header, path.string()).size;
 }
 
 Image to_gray(Image image) {

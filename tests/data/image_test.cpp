@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <climits>
 #include <fstream>
 #include <numeric>
 
@@ -19,6 +20,20 @@ using testing::message_of;
 using testing::TemporaryFolder;
 
 std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+
+/// A BMP file of 24 bits a pixel, rows padded already; a negative height means that the top row comes first.
+std::string bmp_bytes(int width, int height, std::string_view rows) {
+  const auto little = [](int value) {
+    std::string bytes;
+    for (const int shift : {0, 8, 16, 24})
+      bytes += static_cast<char>(static_cast<std::uint32_t>(value) >> shift);
+    return bytes;
+  };
+  std::string file = "BM" + little(54 + static_cast<int>(rows.size())) + little(0) + little(54);
+  file += little(40) + little(width) + little(height) + std::string("\1\0\x18\0", 4);
+  for (int field = 0; field < 6; ++field) file += little(0);
+  return file.append(rows);
+}
 
 TEST(image, png_round_trip_keeps_every_pixel) {
   const TemporaryFolder folder;
@@ -38,12 +53,34 @@ TEST(image, reads_pgm_and_bmp) {
   const Image pgm =
       decode_image(bytes_of(std::string_view("P5 2 1 255\n\x10\xF0", 13)), Channels::stored, "x");
   EXPECT_THAT(pgm.pixels, ElementsAre(0x10, 0xF0));
-  // One blue-green-red pixel, 24 bits, bottom-up.
-  const std::string_view bmp(
-      "BM\x3A\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0\0\0\0\0\x04\0\0\0"
-      "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x02\x03\0",
-      58);
+  const std::string bmp = bmp_bytes(1, 1, std::string_view("\1\2\3\0", 4));  // blue, green, red
   EXPECT_THAT(decode_image(bytes_of(bmp), Channels::stored, "x").pixels, ElementsAre(3, 2, 1));
+}
+
+TEST(image, a_bmp_may_hold_its_top_row_first) {
+  const TemporaryFolder folder;
+  constexpr std::string_view rows("\1\1\1\0\2\2\2\0", 8);
+  for (const int height : {2, -2}) {
+    testing::write_text(folder / "a.bmp", bmp_bytes(1, height, rows));
+    EXPECT_EQ(read_image_size(folder / "a.bmp").height, 2);
+    const Image image = read_image(folder / "a.bmp", Channels::gray);
+    EXPECT_EQ(image.height, 2);
+    EXPECT_EQ(image.pixels[0], height < 0 ? 1 : 2);
+  }
+}
+
+TEST(image, sides_are_positive_and_bounded) {
+  const TemporaryFolder folder;
+  for (const auto& [width, height, cause] :
+       {std::tuple(0, 3, "got 0x3"), {3, 0, "got 3x0"}, {-3, 3, "got -3x3"}, {1, INT_MIN, "got 1x"}}) {
+    const std::string bmp = bmp_bytes(width, height, std::string(64, '\0'));
+    testing::write_text(folder / "a.bmp", bmp);
+    const auto decode = [&] { decode_image(bytes_of(bmp), Channels::gray, "a.bmp"); };
+    EXPECT_THAT(message_of<DataError>(decode),
+                AllOf(HasSubstr("a.bmp: expected sides of"), HasSubstr(cause)));
+    const auto size = [&] { read_image_size(folder / "a.bmp"); };
+    EXPECT_THAT(message_of<DataError>(size), AllOf(HasSubstr("a.bmp: expected sides of"), HasSubstr(cause)));
+  }
 }
 
 TEST(image, gray_is_the_weighted_sum_of_red_green_blue) {
@@ -82,7 +119,7 @@ TEST(image, a_truncated_png_is_a_data_error) {
 
 TEST(image, limits_are_checked_before_decoding) {
   const auto wide = [] { decode_image(bytes_of("P5 16385 1 255\n"), Channels::gray, "wide.pgm"); };
-  EXPECT_THAT(message_of<DataError>(wide), HasSubstr("at most 16384 pixels, got 16385x1"));
+  EXPECT_THAT(message_of<DataError>(wide), HasSubstr("1 to 16384 pixels, got 16385x1"));
   const auto huge = [] { decode_image(bytes_of("P6 16384 16384 255\n"), Channels::gray, "huge.ppm"); };
   EXPECT_THAT(message_of<DataError>(huge), HasSubstr("at most 268435456 bytes"));
 }
