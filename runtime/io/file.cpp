@@ -160,6 +160,17 @@ int remove_leftovers(const std::filesystem::path& folder) {
   return removed;
 }
 
+std::vector<std::filesystem::path> list_folder(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> paths;
+  std::error_code error;
+  std::filesystem::directory_iterator entries(folder, error);
+  for (; !error && entries != std::filesystem::directory_iterator(); entries.increment(error))
+    paths.push_back(entries->path());
+  if (error) throw DataError("{}: cannot list the folder: {}", folder.string(), error.message());
+  std::ranges::sort(paths);
+  return paths;
+}
+
 void make_directories(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);

@@ -72,6 +72,9 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
 /// Returns how many it removed; a folder that is not there has none. Throws WriteError.
 int remove_leftovers(const std::filesystem::path& folder);
 
+/// What a folder holds, hidden entries too, sorted: the same on every file system. Throws DataError.
+std::vector<std::filesystem::path> list_folder(const std::filesystem::path& folder);
+
 /// Creates `path` and its missing parents. Throws WriteError.
 void make_directories(const std::filesystem::path& path);
 
