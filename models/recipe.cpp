@@ -129,13 +129,8 @@ void read_data(Config c, Recipe& r) {
       c.choice("normalisation", Normalisation::nfc,
                {{"none", Normalisation::none}, {"nfc", Normalisation::nfc}, {"nfkc", Normalisation::nfkc}});
   auto a = c.table("augment");
-  r.augmentation = {.rotate = a.number("rotate", 0, 0, 180),
-                    .shear = a.number("shear", 0, 0, 2),
-                    .scale = a.number("scale", 0, 0, 0.9),
-                    .shift = a.number("shift", 0, 0, 1),
-                    .elastic = a.number("elastic", 0, 0, 1),
-                    .stroke = a.number("stroke", 0, 0, 1),
-                    .brightness = a.number("brightness", 0, 0, 1)};
+  for (const AugmentationExtent& extent : augmentation_extents)
+    r.augmentation.*extent.value = a.number(extent.name, 0, 0, extent.limit);
   a.done();
   c.done();
 }

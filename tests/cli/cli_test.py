@@ -212,6 +212,12 @@ class CommandLine(unittest.TestCase):
         unknown = self.write_recipe("type.toml", extra='{ type = "convolution" },')
         self.expect(run("inspect", unknown), 2, "type.toml:", "convolution", "conv")
 
+    def test_an_augmentation_beyond_its_limit_names_its_line(self):
+        bad = self.write_recipe("shift.toml", change=lambda t: t.replace("shift = 0.05", "shift = 0.95"))
+        line = 1 + bad.read_text().splitlines().index("augment = { shift = 0.95 }")
+        result = run("train", bad, "--data", self.data, "--out", self.folder / "shift")
+        self.expect(result, 2, f"shift.toml:{line}: data.augment.shift: expected 0 to 0.9, got 0.95")
+
     def test_data_that_cannot_be_used(self):
         out = self.folder / "z"
         self.expect(run("train", self.recipe, "--data", self.folder / "absent", "--out", out), 3, "absent")
