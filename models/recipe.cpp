@@ -97,14 +97,10 @@ void read_input(Config c, Recipe& r) {
   p.width = static_cast<int>(c.integer("width", 28, 1, 16384));
   p.channels = static_cast<int>(c.integer("channels", 1, 1, 3));
   if (p.channels == 2) c.fail("channels", "expected 1 (gray) or 3 (colour)");
-  p.fit =
-      c.choice("fit", Fit::centre, {{"left", Fit::left}, {"centre", Fit::centre}, {"stretch", Fit::stretch}});
-  p.polarity = c.choice(
-      "ink", Polarity::automatic,
-      {{"auto", Polarity::automatic}, {"dark", Polarity::dark_on_light}, {"light", Polarity::light_on_dark}});
-  p.crop = c.choice("crop", Crop::none, {{"none", Crop::none}, {"ink", Crop::ink}});
-  p.contrast =
-      c.choice("contrast", Contrast::keep, {{"keep", Contrast::keep}, {"stretch", Contrast::stretch}});
+  p.fit = c.choice("fit", Fit::centre, fit_names);
+  p.polarity = c.choice("ink", Polarity::automatic, polarity_names);
+  p.crop = c.choice("crop", Crop::none, crop_names);
+  p.contrast = c.choice("contrast", Contrast::keep, contrast_names);
   r.valid_widths = c.flag("valid_widths", false);
   if (r.valid_widths && p.fit != Fit::left) c.fail("valid_widths", "needs fit = \"left\"");
   c.done();

@@ -135,6 +135,11 @@ class CommandLine(unittest.TestCase):
         self.assertIn("conv1.weight", run("inspect", checkpoint).stdout)
         self.assertEqual(json.loads(run("data", "inspect", self.data, "--json").stdout)["samples"], 120)
 
+    def test_a_model_says_how_its_input_is_prepared_in_the_words_of_recipes(self):
+        header, _ = tensor_file(self.run_folder / "weights/best.safetensors")
+        described, = (json.loads(value) for value in header["__metadata__"].values())
+        self.assertEqual((described["input"]["ink"], described["input"]["fit"]), ("light", "centre"))
+
     def test_devices_are_listed(self):
         devices = json.loads(run("devices", "--json").stdout)
         self.assertEqual(devices[0]["name"], "cpu")
@@ -266,12 +271,16 @@ class CommandLine(unittest.TestCase):
             self.assertFalse(out.exists())
 
 
-def tensor_bytes(path):
+def tensor_file(path):
     data = path.read_bytes()
     length = struct.unpack("<Q", data[:8])[0]
-    header = json.loads(data[8:8 + length])
+    return json.loads(data[8:8 + length]), data[8 + length:]
+
+
+def tensor_bytes(path):
+    header, data = tensor_file(path)
     header.pop("__metadata__")
-    return header, data[8 + length:]
+    return header, data
 
 
 def columns(path):
