@@ -7,8 +7,6 @@ namespace scrawl {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::string_view version = "0.1.0";
-
 std::size_t element_count(const TensorSpec& spec) { return static_cast<std::size_t>(spec.shape.count()); }
 
 /// One direction of a stacked LSTM tensor under PyTorch's name.
@@ -60,7 +58,7 @@ const StoredTensor& require(const TensorFile& file, const std::string& name, con
 }  // namespace
 
 nlohmann::json to_json(const ModelDescription& d) {
-  return {{"version", version},
+  return {{"version", SCRAWL_VERSION},
           {"architecture", d.recipe.name},
           {"recipe", d.recipe.effective},
           {"input", to_json(d.recipe.input)},

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import struct
@@ -134,6 +135,13 @@ class CommandLine(unittest.TestCase):
         checkpoint = max((self.run_folder / "checkpoints").iterdir())
         self.assertIn("conv1.weight", run("inspect", checkpoint).stdout)
         self.assertEqual(json.loads(run("data", "inspect", self.data, "--json").stdout)["samples"], 120)
+
+    def test_the_version_is_that_of_the_project(self):
+        project = pathlib.Path(__file__).parents[2] / "CMakeLists.txt"
+        version = re.search(r"project\(scrawl VERSION (\S+)", project.read_text()).group(1)
+        self.assertEqual(run("--version").stdout, f"scrawl {version}\n")
+        header, _ = tensor_file(self.run_folder / "weights/best.safetensors")
+        self.assertIn(version, str(header["__metadata__"]))
 
     def test_a_model_says_how_its_input_is_prepared_in_the_words_of_recipes(self):
         header, _ = tensor_file(self.run_folder / "weights/best.safetensors")
