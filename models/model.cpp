@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <set>
+#include <system_error>
 
 namespace scrawl {
 namespace fs = std::filesystem;
@@ -134,10 +135,12 @@ std::vector<NamedView> views_of(const std::vector<StoredTensor>& tensors) {
 
 fs::path find_model(const std::string& model) {
   const fs::path path(model);
-  if (fs::is_regular_file(path)) return path;
-  if (fs::is_directory(path)) {
+  std::error_code nowhere;
+  if (fs::is_regular_file(path, nowhere)) return path;
+  if (fs::is_directory(path, nowhere)) {
     for (const auto* const which : {"best", "last"})
-      if (const auto weights = path / "weights" / (std::string(which) + ".safetensors"); fs::exists(weights))
+      if (const auto weights = path / "weights" / (std::string(which) + ".safetensors");
+          fs::exists(weights, nowhere))
         return weights;
     throw DataError("{}: expected weights/best.safetensors in a run directory, found none", model);
   }

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <system_error>
 
 #include "models/config.h"
 
@@ -229,7 +230,7 @@ Recipe load_recipe(const std::string& name_or_path, const std::string& config_fi
                    const std::vector<std::string>& assignments) {
   fs::path path = name_or_path;
   if (path.extension() != ".toml") path = recipe_folder() / (name_or_path + ".toml");
-  if (!fs::exists(path)) {
+  if (std::error_code nowhere; !fs::exists(path, nowhere)) {
     const auto names = recipe_names();
     const auto near = nearest_name(name_or_path, names);
     throw UsageError("recipe {}: not found; {}", name_or_path,

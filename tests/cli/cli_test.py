@@ -245,6 +245,23 @@ class CommandLine(unittest.TestCase):
             (idx / f"{split}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(struct.pack(">II", 0x801, 100) + bytes(100)))
         self.expect(run("train", "mnist", "--data", idx, "--out", self.folder / "z3"), 3, "images-idx3-ubyte.gz")
 
+    def test_paths_that_the_system_refuses(self):
+        name = "x" * 300
+        self.expect(run("train", self.recipe, "--data", self.folder / name, "--out", self.folder / "long"), 3, name)
+        self.expect(run("eval", name, "--data", self.data), 3, name)
+        self.expect(run("data", "inspect", self.folder / name), 3, name)
+        self.expect(run("inspect", name), 2, name)
+        self.expect(run("train", f"{name}.toml", "--data", self.data), 2, name)
+
+    def test_a_row_that_cannot_be_used_is_left_out(self):
+        table = self.folder / "rows.csv"
+        os.mkfifo(self.folder / "pipe.png")
+        names = [self.data / "h" / "0.png", "x" * 300 + ".png", "pipe.png"]
+        table.write_text("image,label\n" + "".join(f"{name},h\n" for name in names))
+        found = json.loads(run("data", "inspect", table, "--json").stdout)
+        self.assertEqual((found["samples"], found["skipped"]), (1, {"unreadable image": 2}))
+        self.expect(run("data", "inspect", table, "--strict"), 3, "xxx.png: unreadable image")
+
     def test_images_that_cannot_be_read(self):
         broken = self.folder / "broken.png"
         broken.write_bytes(b"no picture")
