@@ -8,27 +8,17 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "runtime/io/cpuinfo.h"
 #include "runtime/io/file.h"
 
 namespace scrawl::bench {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-/// Value of the first `key : value` line of /proc/cpuinfo; empty where there is none.
-std::string cpuinfo(std::string_view key) {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    const auto colon = line.find(": ");
-    if (line.starts_with(key) && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return "";
-}
 
 std::string commit() {
   const std::unique_ptr<FILE, int (*)(FILE*)> git(

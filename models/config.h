@@ -23,8 +23,6 @@ class Config {
   /// `where` is the table's path in the file, for messages ("training", "network.layers[3]").
   Config(toml::table& table, std::string where) : table_(&table), where_(std::move(where)) {}
 
-  bool has(std::string_view key) const { return table_->contains(key); }
-
   std::int64_t integer(std::string_view key, std::int64_t fallback, std::int64_t least,
                        std::int64_t most = std::numeric_limits<std::int64_t>::max());
   double number(std::string_view key, double fallback, double least,

@@ -2,12 +2,11 @@
 
 #include <cstring>
 #include <set>
+#include <system_error>
 
 namespace scrawl {
 namespace fs = std::filesystem;
 namespace {
-
-constexpr std::string_view version = "0.1.0";
 
 std::size_t element_count(const TensorSpec& spec) { return static_cast<std::size_t>(spec.shape.count()); }
 
@@ -60,7 +59,7 @@ const StoredTensor& require(const TensorFile& file, const std::string& name, con
 }  // namespace
 
 nlohmann::json to_json(const ModelDescription& d) {
-  return {{"version", version},
+  return {{"version", SCRAWL_VERSION},
           {"architecture", d.recipe.name},
           {"recipe", d.recipe.effective},
           {"input", to_json(d.recipe.input)},
@@ -136,10 +135,12 @@ std::vector<NamedView> views_of(const std::vector<StoredTensor>& tensors) {
 
 fs::path find_model(const std::string& model) {
   const fs::path path(model);
-  if (fs::is_regular_file(path)) return path;
-  if (fs::is_directory(path)) {
+  std::error_code nowhere;
+  if (fs::is_regular_file(path, nowhere)) return path;
+  if (fs::is_directory(path, nowhere)) {
     for (const auto* const which : {"best", "last"})
-      if (const auto weights = path / "weights" / (std::string(which) + ".safetensors"); fs::exists(weights))
+      if (const auto weights = path / "weights" / (std::string(which) + ".safetensors");
+          fs::exists(weights, nowhere))
         return weights;
     throw DataError("{}: expected weights/best.safetensors in a run directory, found none", model);
   }

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <system_error>
 
 #include "models/config.h"
 
@@ -97,14 +98,10 @@ void read_input(Config c, Recipe& r) {
   p.width = static_cast<int>(c.integer("width", 28, 1, 16384));
   p.channels = static_cast<int>(c.integer("channels", 1, 1, 3));
   if (p.channels == 2) c.fail("channels", "expected 1 (gray) or 3 (colour)");
-  p.fit =
-      c.choice("fit", Fit::centre, {{"left", Fit::left}, {"centre", Fit::centre}, {"stretch", Fit::stretch}});
-  p.polarity = c.choice(
-      "ink", Polarity::automatic,
-      {{"auto", Polarity::automatic}, {"dark", Polarity::dark_on_light}, {"light", Polarity::light_on_dark}});
-  p.crop = c.choice("crop", Crop::none, {{"none", Crop::none}, {"ink", Crop::ink}});
-  p.contrast =
-      c.choice("contrast", Contrast::keep, {{"keep", Contrast::keep}, {"stretch", Contrast::stretch}});
+  p.fit = c.choice("fit", Fit::centre, fit_names);
+  p.polarity = c.choice("ink", Polarity::automatic, polarity_names);
+  p.crop = c.choice("crop", Crop::none, crop_names);
+  p.contrast = c.choice("contrast", Contrast::keep, contrast_names);
   r.valid_widths = c.flag("valid_widths", false);
   if (r.valid_widths && p.fit != Fit::left) c.fail("valid_widths", "needs fit = \"left\"");
   c.done();
@@ -129,13 +126,8 @@ void read_data(Config c, Recipe& r) {
       c.choice("normalisation", Normalisation::nfc,
                {{"none", Normalisation::none}, {"nfc", Normalisation::nfc}, {"nfkc", Normalisation::nfkc}});
   auto a = c.table("augment");
-  r.augmentation = {.rotate = a.number("rotate", 0, 0, 180),
-                    .shear = a.number("shear", 0, 0, 2),
-                    .scale = a.number("scale", 0, 0, 0.9),
-                    .shift = a.number("shift", 0, 0, 1),
-                    .elastic = a.number("elastic", 0, 0, 1),
-                    .stroke = a.number("stroke", 0, 0, 1),
-                    .brightness = a.number("brightness", 0, 0, 1)};
+  for (const AugmentationExtent& extent : augmentation_extents)
+    r.augmentation.*extent.value = a.number(extent.name, 0, 0, extent.limit);
   a.done();
   c.done();
 }
@@ -227,7 +219,7 @@ Recipe load_recipe(const std::string& name_or_path, const std::string& config_fi
                    const std::vector<std::string>& assignments) {
   fs::path path = name_or_path;
   if (path.extension() != ".toml") path = recipe_folder() / (name_or_path + ".toml");
-  if (!fs::exists(path)) {
+  if (std::error_code nowhere; !fs::exists(path, nowhere)) {
     const auto names = recipe_names();
     const auto near = nearest_name(name_or_path, names);
     throw UsageError("recipe {}: not found; {}", name_or_path,

@@ -65,7 +65,7 @@ int explain(const CLI::App& app, const CLI::ParseError& error) {
 
 int run(int argc, char** argv) {
   CLI::App app{"scrawl trains and runs handwriting-recognition networks", "scrawl"};
-  app.set_version_flag("--version", "scrawl 0.1.0");
+  app.set_version_flag("--version", "scrawl " SCRAWL_VERSION);
   app.require_subcommand(1);
   Action action;
   add_train(app, action);

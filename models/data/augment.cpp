@@ -1,11 +1,8 @@
 #include "models/data/augment.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <numbers>
-#include <string_view>
 #include <vector>
 
 #include "kernels/error.h"
@@ -13,18 +10,6 @@
 
 namespace scrawl {
 namespace {
-
-struct Parameter {
-  std::string_view name;
-  double Augmentation::*extent;
-  double limit;
-};
-
-constexpr std::array parameters{
-    Parameter{"rotate", &Augmentation::rotate, 180},        Parameter{"shear", &Augmentation::shear, 2},
-    Parameter{"scale", &Augmentation::scale, 0.9},          Parameter{"shift", &Augmentation::shift, 0.9},
-    Parameter{"elastic", &Augmentation::elastic, 0.9},      Parameter{"stroke", &Augmentation::stroke, 1},
-    Parameter{"brightness", &Augmentation::brightness, 0.9}};
 
 struct Point {
   float x = 0, y = 0;
@@ -145,27 +130,9 @@ void change_stroke(std::span<std::uint8_t> pixels, const PreparedShape& shape, f
 }  // namespace
 
 void check(const Augmentation& augmentation) {
-  for (const Parameter& p : parameters)
-    if (const double extent = augmentation.*p.extent; !(extent >= 0 && extent <= p.limit))
-      throw UsageError("augment.{}: expected 0 to {}, got {}", p.name, p.limit, extent);
-}
-
-Augmentation augmentation_from_json(const nlohmann::json& json) {
-  Augmentation augmentation;
-  for (const auto& [key, value] : json.items()) {
-    const auto found = std::ranges::find(parameters, key, &Parameter::name);
-    if (found == parameters.end()) throw UsageError("augment.{}: unknown key", key);
-    if (!value.is_number()) throw UsageError("augment.{}: expected a number, got {}", key, value.dump());
-    augmentation.*found->extent = value.get<double>();
-  }
-  check(augmentation);
-  return augmentation;
-}
-
-nlohmann::json to_json(const Augmentation& augmentation) {
-  nlohmann::json json;
-  for (const Parameter& p : parameters) json[std::string(p.name)] = augmentation.*p.extent;
-  return json;
+  for (const AugmentationExtent& extent : augmentation_extents)
+    if (const double value = augmentation.*extent.value; !(value >= 0 && value <= extent.limit))
+      throw UsageError("augment.{}: expected 0 to {}, got {}", extent.name, extent.limit, value);
 }
 
 void augment(std::span<const std::uint8_t> in, const PreparedShape& shape, const Augmentation& augmentation,

@@ -1,9 +1,10 @@
 #pragma once
 /// Random variations of training images that keep the label: another hand, pen or scan.
 
+#include <array>
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <span>
+#include <string_view>
 
 namespace scrawl {
 
@@ -20,12 +21,24 @@ struct Augmentation {
   bool operator==(const Augmentation&) const = default;
 };
 
-/// Throws UsageError for a negative extent, or one at which images would vanish.
-void check(const Augmentation&);
+/// One of them by the name that recipes give it. Beyond the limit images would vanish.
+struct AugmentationExtent {
+  std::string_view name;
+  double Augmentation::*value;
+  double limit;  ///< the least is 0
+};
 
-/// {"rotate": 8, ...}; what is absent is 0. Throws UsageError for an unknown key or value.
-Augmentation augmentation_from_json(const nlohmann::json&);
-nlohmann::json to_json(const Augmentation&);
+inline constexpr std::array augmentation_extents{
+    AugmentationExtent{"rotate", &Augmentation::rotate, 180},
+    AugmentationExtent{"shear", &Augmentation::shear, 2},
+    AugmentationExtent{"scale", &Augmentation::scale, 0.9},
+    AugmentationExtent{"shift", &Augmentation::shift, 0.9},
+    AugmentationExtent{"elastic", &Augmentation::elastic, 0.9},
+    AugmentationExtent{"stroke", &Augmentation::stroke, 1},
+    AugmentationExtent{"brightness", &Augmentation::brightness, 0.9}};
+
+/// Throws UsageError for an extent that is negative or beyond its limit.
+void check(const Augmentation&);
 
 /// A prepared image, (height, width, channels); columns from valid_width on are padding.
 struct PreparedShape {

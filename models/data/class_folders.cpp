@@ -4,8 +4,10 @@
 #include <array>
 #include <cctype>
 #include <string>
+#include <system_error>
 
 #include "models/data/image_files.h"
+#include "runtime/io/file.h"
 
 namespace scrawl {
 namespace {
@@ -14,13 +16,13 @@ namespace fs = std::filesystem;
 
 enum class Kind : std::uint8_t { folders, files };
 
-/// Sorted, so that a set is the same on every file system.
 std::vector<fs::path> entries(const fs::path& folder, Kind kind) {
   std::vector<fs::path> found;
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.is_directory() == (kind == Kind::folders) && !entry.path().filename().string().starts_with('.'))
-      found.push_back(entry.path());
-  std::ranges::sort(found);
+  std::error_code nowhere;  // an entry that leads nowhere is no folder
+  for (const fs::path& path : list_folder(folder))
+    if (fs::is_directory(path, nowhere) == (kind == Kind::folders) &&
+        !path.filename().string().starts_with('.'))
+      found.push_back(path);
   return found;
 }
 

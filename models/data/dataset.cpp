@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <set>
+#include <system_error>
 #include <unordered_set>
 
 #include "kernels/error.h"
@@ -105,10 +106,11 @@ Dataset open_dataset(const std::filesystem::path& path, const DataOptions& optio
     refuse_test_split(path, options);
     return open_idx(path, options);
   }
-  if (!std::filesystem::exists(path))
-    throw DataError("{}: no such file, folder or IDX prefix", path.string());
+  std::error_code error;
+  if (!std::filesystem::exists(path, error))
+    throw DataError("{}: {}", path.string(), error ? error.message() : "no such file, folder or IDX prefix");
   if (is_table(path)) return open_table(path, options);
-  if (!std::filesystem::is_directory(path))
+  if (!std::filesystem::is_directory(path, error))
     throw DataError("{}: expected a folder, a .csv or .tsv table or an IDX images file", path.string());
 
   const auto tables = tables_in(path);

@@ -13,10 +13,12 @@
 #include <optional>
 #include <ranges>
 #include <sstream>
+#include <system_error>
 
 #include "kernels/error.h"
 #include "models/data/split.h"
 #include "models/text.h"
+#include "runtime/io/file.h"
 
 namespace scrawl {
 namespace {
@@ -89,12 +91,8 @@ std::optional<IdxName> parse_name(const fs::path& path) {
 
 /// Prefix -> files. Where a file is there plain and as .gz, the plain one is used.
 std::map<std::string, IdxFiles> find_sets(const fs::path& folder) {
-  std::vector<fs::path> paths;
-  std::error_code no_folder;
-  for (const auto& entry : fs::directory_iterator(folder, no_folder)) paths.push_back(entry.path());
-  std::ranges::sort(paths, std::greater<>());  // .gz before plain, which then replaces it
   std::map<std::string, IdxFiles> sets;
-  for (const fs::path& path : paths)
+  for (const fs::path& path : std::views::reverse(list_folder(folder)))  // .gz first; plain replaces it
     if (const auto name = parse_name(path)) {
       auto& part = sets[name->prefix].parts[name->split];
       (name->images ? part.images : part.labels) = path;
@@ -114,7 +112,8 @@ struct Address {
 
 /// Throws DataError for a folder with several sets.
 std::optional<Address> resolve(const fs::path& path) {
-  if (fs::is_directory(path)) {
+  std::error_code nowhere;
+  if (fs::is_directory(path, nowhere)) {
     auto sets = find_sets(path);
     if (sets.empty()) return std::nullopt;
     if (sets.size() > 1) {
@@ -123,14 +122,15 @@ std::optional<Address> resolve(const fs::path& path) {
     }
     return Address{path, sets.begin()->first, std::move(sets.begin()->second)};
   }
-  auto sets = find_sets(folder_of(path));
-  if (fs::exists(path)) {
+  if (!fs::is_directory(folder_of(path), nowhere)) return std::nullopt;
+  if (fs::exists(path, nowhere)) {
     const auto name = parse_name(path);
     if (!name || !name->images) return std::nullopt;
     IdxFiles one;
-    one.parts[name->split] = {path, sets[name->prefix].parts[name->split].labels};
+    one.parts[name->split] = {path, find_sets(folder_of(path))[name->prefix].parts[name->split].labels};
     return Address{folder_of(path), name->prefix, std::move(one)};
   }
+  auto sets = find_sets(folder_of(path));
   const auto found = sets.find(path.filename().string());
   if (found == sets.end()) return std::nullopt;
   return Address{folder_of(path), found->first, std::move(found->second)};
@@ -158,7 +158,7 @@ std::map<int, std::string> read_mapping(const fs::path& path) {
 
 std::map<int, std::string> label_texts(const Address& address, const DataOptions& options) {
   const fs::path mapping = address.folder / (address.prefix + "-mapping.txt");
-  if (fs::exists(mapping)) return read_mapping(mapping);
+  if (std::error_code none; fs::exists(mapping, none)) return read_mapping(mapping);
   std::map<int, std::string> texts;
   if (options.classes.empty()) {
     for (int value = 0; value < 256; ++value) texts[value] = std::to_string(value);

@@ -1,5 +1,7 @@
 #include "models/data/image_files.h"
 
+#include <system_error>
+
 #include "kernels/error.h"
 #include "models/text.h"
 
@@ -9,7 +11,9 @@ void ImageFiles::add(SampleInfo sample, std::filesystem::path file) {
   if (sample.label.empty()) return skip(sample.key, "empty label", "");
   if (!is_utf8(sample.label)) return skip(sample.key, "label is not UTF-8", "");
   if (keys_.contains(sample.key)) return skip(sample.key, "repeated image", "");
-  if (!std::filesystem::exists(file)) return skip(sample.key, "missing image", file.string());
+  std::error_code refused;  // a name that is too long, a folder that may not be entered
+  if (!std::filesystem::exists(file, refused) && !refused)
+    return skip(sample.key, "missing image", file.string());
   try {
     sample.size = read_image_size(file);
   } catch (const DataError& error) {

@@ -4,31 +4,15 @@
 #include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <string_view>
 
 #include "kernels/error.h"
 
 namespace scrawl {
 namespace {
 
-using Names = std::array<std::string_view, 3>;
-constexpr Names fit_names{"left", "centre", "stretch"};
-constexpr Names polarity_names{"auto", "dark_on_light", "light_on_dark"};
-constexpr Names crop_names{"none", "ink"};
-constexpr Names contrast_names{"keep", "stretch"};
-
 template <class Enum>
-Enum named(const Names& names, const nlohmann::json& value, std::string_view key) {
-  for (std::size_t i = 0; i < names.size() && !names[i].empty(); ++i)
-    if (value == names[i]) return static_cast<Enum>(i);
-  throw UsageError("input.{}: expected {}, {}{}{}, got {}", key, names[0], names[1],
-                   names[2].empty() ? "" : " or ", names[2], value.dump());
-}
-
-int integer(const nlohmann::json& value, std::string_view key) {
-  if (!value.is_number_integer())
-    throw UsageError("input.{}: expected an integer, got {}", key, value.dump());
-  return value.get<int>();
+std::string name_of(const NamesOf<Enum>& names, Enum value) {
+  return std::ranges::find(names, value, &NamesOf<Enum>::value_type::second)->first;
 }
 
 /// What is paper and what is ink in an image: 256 counts, read three ways.
@@ -114,38 +98,13 @@ void check(const Preparation& preparation) {
 }
 
 nlohmann::json to_json(const Preparation& preparation) {
-  const auto name = [](const Names& names, auto value) { return names[static_cast<std::size_t>(value)]; };
   return {{"height", preparation.height},
           {"width", preparation.width},
           {"channels", preparation.channels},
-          {"fit", name(fit_names, preparation.fit)},
-          {"polarity", name(polarity_names, preparation.polarity)},
-          {"crop", name(crop_names, preparation.crop)},
-          {"contrast", name(contrast_names, preparation.contrast)}};
-}
-
-Preparation preparation_from_json(const nlohmann::json& json) {
-  Preparation preparation;
-  for (const auto& [key, value] : json.items()) {
-    if (key == "height")
-      preparation.height = integer(value, key);
-    else if (key == "width")
-      preparation.width = integer(value, key);
-    else if (key == "channels")
-      preparation.channels = integer(value, key);
-    else if (key == "fit")
-      preparation.fit = named<Fit>(fit_names, value, key);
-    else if (key == "polarity")
-      preparation.polarity = named<Polarity>(polarity_names, value, key);
-    else if (key == "crop")
-      preparation.crop = named<Crop>(crop_names, value, key);
-    else if (key == "contrast")
-      preparation.contrast = named<Contrast>(contrast_names, value, key);
-    else
-      throw UsageError("input.{}: unknown key", key);
-  }
-  check(preparation);
-  return preparation;
+          {"fit", name_of(fit_names, preparation.fit)},
+          {"ink", name_of(polarity_names, preparation.polarity)},
+          {"crop", name_of(crop_names, preparation.crop)},
+          {"contrast", name_of(contrast_names, preparation.contrast)}};
 }
 
 int valid_width(ImageSize size, const Preparation& preparation) {

@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <span>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "runtime/io/image.h"
 
@@ -25,6 +28,15 @@ enum class Crop : std::uint8_t { none, ink };
 /// `stretch` makes paper 0 and the darkest ink 255: for photographs and gray paper.
 enum class Contrast : std::uint8_t { keep, stretch };
 
+/// Their names in recipes and models.
+template <class Enum>
+using NamesOf = std::vector<std::pair<std::string, Enum>>;
+inline const NamesOf<Fit> fit_names{{"left", Fit::left}, {"centre", Fit::centre}, {"stretch", Fit::stretch}};
+inline const NamesOf<Polarity> polarity_names{
+    {"auto", Polarity::automatic}, {"dark", Polarity::dark_on_light}, {"light", Polarity::light_on_dark}};
+inline const NamesOf<Crop> crop_names{{"none", Crop::none}, {"ink", Crop::ink}};
+inline const NamesOf<Contrast> contrast_names{{"keep", Contrast::keep}, {"stretch", Contrast::stretch}};
+
 /// What a model's input looks like; recorded with it. The network sees ink as high values: 255 is ink, 0
 /// paper.
 struct Preparation {
@@ -43,10 +55,8 @@ struct Preparation {
 /// Throws UsageError unless height and width are positive and channels 1 or 3.
 void check(const Preparation&);
 
-/// {"height": 28, ..., "fit": "centre", ...}, and back; what is absent keeps its default. from_json throws
-/// UsageError for an unknown key or value.
+/// As recipes say it: {"height": 28, ..., "fit": "centre", "ink": "auto", ...}.
 nlohmann::json to_json(const Preparation&);
-Preparation preparation_from_json(const nlohmann::json&);
 
 /// Columns of the prepared image that hold the picture rather than padding on the right: those of the resized
 /// image under Fit::left, else all. With Crop::ink it is a guess until the image has been seen.

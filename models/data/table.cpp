@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
 #include <optional>
 #include <ranges>
+#include <system_error>
 
 #include "kernels/error.h"
 #include "models/data/image_files.h"
@@ -135,14 +137,13 @@ std::vector<TableRow> parse_table(std::string_view text, Delimiter delimiter, st
 
 bool is_table(const fs::path& path) {
   const std::string extension = lower(path.extension().string());
-  return (extension == ".csv" || extension == ".tsv") && fs::is_regular_file(path);
+  std::error_code nowhere;  // what leads nowhere is no table
+  return (extension == ".csv" || extension == ".tsv") && fs::is_regular_file(path, nowhere);
 }
 
 std::vector<fs::path> tables_in(const fs::path& folder) {
   std::vector<fs::path> tables;
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (is_table(entry.path())) tables.push_back(entry.path());
-  std::ranges::sort(tables);
+  std::ranges::copy_if(list_folder(folder), std::back_inserter(tables), is_table);
   return tables;
 }
 

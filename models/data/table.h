@@ -24,7 +24,7 @@ enum class Delimiter : char { comma = ',', tab = '\t' };
 std::vector<TableRow> parse_table(std::string_view text, Delimiter, std::string_view name);
 
 bool is_table(const std::filesystem::path&);  ///< a file named .csv or .tsv
-std::vector<std::filesystem::path> tables_in(const std::filesystem::path& folder);  ///< sorted
+std::vector<std::filesystem::path> tables_in(const std::filesystem::path& folder);  ///< sorted; or DataError
 
 /// Opens a table whose first row names the columns. Known names, case ignored: image, file, filename; label,
 /// text, identity; split; writer. Keys are the image paths as written. Rows with another number of fields or

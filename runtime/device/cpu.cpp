@@ -3,11 +3,11 @@
 
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <utility>
 
 #include "kernels/cpu/backend.h"
 #include "runtime/device/device.h"
+#include "runtime/io/cpuinfo.h"
 
 namespace scrawl {
 
@@ -40,10 +40,8 @@ int usable_processors() {
 }
 
 std::string processor_name() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);)
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  return "unknown processor";
+  const std::string name = cpuinfo("model name");
+  return name.empty() ? "unknown processor" : name;
 }
 
 class CpuDevice final : public Device {

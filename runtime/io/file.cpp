@@ -1,9 +1,11 @@
 #include "runtime/io/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <random>
 #include <string>
@@ -24,14 +26,30 @@ int open_to_read(const std::filesystem::path& path) {
   return fd;
 }
 
+/// The lock tells remove_leftovers that the writer lives: it ends with the process, however that ends. Should
+/// the file have been taken for a leftover before the lock was there, another is made.
 int create(const std::filesystem::path& path, const std::filesystem::path& shown) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (fd < 0) throw WriteError("{}: cannot create: {}", shown.string(), reason(errno));
-  return fd;
+  while (true) {
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0) throw WriteError("{}: cannot create: {}", shown.string(), reason(errno));
+    struct stat status {};
+    if (::flock(fd, LOCK_EX) != 0 || ::fstat(fd, &status) != 0 || status.st_nlink > 0) return fd;
+    ::close(fd);
+  }
 }
 
 std::filesystem::path folder_of(const std::filesystem::path& path) {
   return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+}
+
+constexpr std::string_view temporary_prefix = ".scrawl-", temporary_suffix = ".tmp";
+constexpr std::size_t temporary_digits = 16;
+
+bool is_temporary_name(std::string_view name) {
+  if (!name.starts_with(temporary_prefix) || !name.ends_with(temporary_suffix)) return false;
+  name.remove_prefix(temporary_prefix.size());
+  name.remove_suffix(temporary_suffix.size());
+  return name.size() == temporary_digits && name.find_first_not_of("0123456789abcdef") == name.npos;
 }
 
 /// A name for a file that is not there yet, and no file once the scope ends, unless it was renamed away.
@@ -39,7 +57,7 @@ class TemporaryName {
  public:
   explicit TemporaryName(const std::filesystem::path& folder) {
     std::random_device random;
-    path_ = folder / fmt::format(".scrawl-{:08x}{:08x}.tmp", random(), random());
+    path_ = folder / fmt::format("{}{:08x}{:08x}{}", temporary_prefix, random(), random(), temporary_suffix);
   }
   ~TemporaryName() { ::unlink(path_.c_str()); }
   TemporaryName(const TemporaryName&) = delete;
@@ -107,11 +125,9 @@ std::vector<std::byte> read_file(const std::filesystem::path& path, std::uint64_
 
 void write_file_atomically(const std::filesystem::path& path, const std::function<void(OutputFile&)>& write) {
   const TemporaryName temporary(folder_of(path));
-  {
-    OutputFile file(temporary.path(), path);
-    write(file);
-    file.sync();
-  }
+  OutputFile file(temporary.path(), path);  // open, and so locked, until it is no temporary file any more
+  write(file);
+  file.sync();
   if (::rename(temporary.path().c_str(), path.c_str()) != 0)
     throw WriteError("{}: cannot replace: {}", path.string(), reason(errno));
   sync_directory(folder_of(path));
@@ -123,6 +139,36 @@ void write_file_atomically(const std::filesystem::path& path, std::span<const st
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
   write_file_atomically(path, std::as_bytes(std::span(text)));
+}
+
+int remove_leftovers(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::directory_iterator entries(folder, error);
+  if (error == std::errc::no_such_file_or_directory) return 0;
+  int removed = 0;
+  for (; !error && entries != std::filesystem::directory_iterator(); entries.increment(error)) {
+    const std::filesystem::path& path = entries->path();
+    if (!is_temporary_name(path.filename().native())) continue;
+    const Descriptor fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (fd.get() < 0 || ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) continue;
+    if (::unlink(path.c_str()) == 0)
+      ++removed;
+    else if (errno != ENOENT)
+      throw WriteError("{}: cannot remove: {}", path.string(), reason(errno));
+  }
+  if (error) throw WriteError("{}: cannot list the folder: {}", folder.string(), error.message());
+  return removed;
+}
+
+std::vector<std::filesystem::path> list_folder(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> paths;
+  std::error_code error;
+  std::filesystem::directory_iterator entries(folder, error);
+  for (; !error && entries != std::filesystem::directory_iterator(); entries.increment(error))
+    paths.push_back(entries->path());
+  if (error) throw DataError("{}: cannot list the folder: {}", folder.string(), error.message());
+  std::ranges::sort(paths);
+  return paths;
 }
 
 void make_directories(const std::filesystem::path& path) {

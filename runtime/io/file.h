@@ -39,7 +39,8 @@ class InputFile {
   std::uint64_t size_ = 0;
 };
 
-/// A new file open for writing; unbuffered. Errors: WriteError with the path and the system's reason.
+/// A new file open for writing; unbuffered, and locked (flock) while it is open. Errors: WriteError with the
+/// path and the system's reason.
 class OutputFile {
  public:
   /// Creates `path`, which must not exist. Errors name `shown` where it is given.
@@ -65,6 +66,14 @@ std::vector<std::byte> read_file(const std::filesystem::path& path,
 void write_file_atomically(const std::filesystem::path& path, const std::function<void(OutputFile&)>& write);
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+
+/// Removes from `folder` itself, not from folders within, the temporary files of write_file_atomically that a
+/// killed process left behind; those of a living writer are locked and stay, as does what cannot be locked.
+/// Returns how many it removed; a folder that is not there has none. Throws WriteError.
+int remove_leftovers(const std::filesystem::path& folder);
+
+/// What a folder holds, hidden entries too, sorted: the same on every file system. Throws DataError.
+std::vector<std::filesystem::path> list_folder(const std::filesystem::path& folder);
 
 /// Creates `path` and its missing parents. Throws WriteError.
 void make_directories(const std::filesystem::path& path);

@@ -39,8 +39,8 @@ inline constexpr std::size_t max_decoded_bytes = std::size_t{256} << 20;
 enum class Channels : std::uint8_t { stored = 0, gray = 1, rgb = 3 };
 
 /// Decodes a PNG, JPEG, BMP or PGM file held in memory; `name` is what errors call it. 16-bit samples are cut
-/// to 8; transparency is composited on white paper. Throws DataError with name and cause: not an image,
-/// truncated, a side over max_image_side, more than max_decoded_bytes.
+/// to 8; transparency is composited on white paper. Throws DataError with name and cause: another format,
+/// truncated, a side of 0 or over max_image_side, more than max_decoded_bytes.
 Image decode_image(std::span<const std::byte> file, Channels, std::string_view name);
 
 /// decode_image of a file. Throws DataError when it cannot be read.

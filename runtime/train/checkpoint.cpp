@@ -46,13 +46,7 @@ bool is_complete(const fs::path& folder) {
 /// What `checkpoints` holds; nothing where there is no such folder.
 std::vector<fs::path> entries_of(const fs::path& checkpoints) {
   std::error_code error;
-  fs::directory_iterator entries(checkpoints, error);
-  if (error == std::errc::no_such_file_or_directory) return {};
-  if (error) throw DataError("{}: cannot list the folder: {}", checkpoints.string(), error.message());
-  std::vector<fs::path> paths;
-  for (; entries != fs::directory_iterator(); entries.increment(error)) paths.push_back(entries->path());
-  if (error) throw DataError("{}: cannot list the folder: {}", checkpoints.string(), error.message());
-  return paths;
+  return fs::exists(checkpoints, error) || error ? list_folder(checkpoints) : std::vector<fs::path>();
 }
 
 void remove_folder(const fs::path& folder) {

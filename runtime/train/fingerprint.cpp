@@ -8,13 +8,13 @@
 #include <array>
 #include <cstddef>
 #include <cstring>
-#include <fstream>
 #include <span>
 #include <sstream>
 #include <string_view>
 #include <vector>
 
 #include "kernels/error.h"
+#include "runtime/io/cpuinfo.h"
 
 namespace scrawl {
 namespace {
@@ -51,18 +51,6 @@ int read_notes(dl_phdr_info* image, std::size_t, void* found) {
     if (!id.empty()) *static_cast<std::string*>(found) = id;
   }
   return 1;  // the first image is the executable; the libraries that follow do not matter
-}
-
-/// The first "key : value" line of /proc/cpuinfo; processors with other keys have an empty value.
-std::string cpuinfo(std::string_view key) {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    const auto colon = line.find(':');
-    if (colon == std::string::npos || !line.starts_with(key)) continue;
-    if (line.find_first_not_of(" \t", key.size()) != colon) continue;
-    return colon + 2 <= line.size() ? line.substr(colon + 2) : "";
-  }
-  return {};
 }
 
 }  // namespace

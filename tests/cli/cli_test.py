@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import struct
@@ -135,6 +136,18 @@ class CommandLine(unittest.TestCase):
         self.assertIn("conv1.weight", run("inspect", checkpoint).stdout)
         self.assertEqual(json.loads(run("data", "inspect", self.data, "--json").stdout)["samples"], 120)
 
+    def test_the_version_is_that_of_the_project(self):
+        project = pathlib.Path(__file__).parents[2] / "CMakeLists.txt"
+        version = re.search(r"project\(scrawl VERSION (\S+)", project.read_text()).group(1)
+        self.assertEqual(run("--version").stdout, f"scrawl {version}\n")
+        header, _ = tensor_file(self.run_folder / "weights/best.safetensors")
+        self.assertIn(version, str(header["__metadata__"]))
+
+    def test_a_model_says_how_its_input_is_prepared_in_the_words_of_recipes(self):
+        header, _ = tensor_file(self.run_folder / "weights/best.safetensors")
+        described, = (json.loads(value) for value in header["__metadata__"].values())
+        self.assertEqual((described["input"]["ink"], described["input"]["fit"]), ("light", "centre"))
+
     def test_devices_are_listed(self):
         devices = json.loads(run("devices", "--json").stdout)
         self.assertEqual(devices[0]["name"], "cpu")
@@ -239,6 +252,12 @@ class CommandLine(unittest.TestCase):
         unknown = self.write_recipe("type.toml", extra='{ type = "convolution" },')
         self.expect(run("inspect", unknown), 2, "type.toml:", "convolution", "conv")
 
+    def test_an_augmentation_beyond_its_limit_names_its_line(self):
+        bad = self.write_recipe("shift.toml", change=lambda t: t.replace("shift = 0.05", "shift = 0.95"))
+        line = 1 + bad.read_text().splitlines().index("augment = { shift = 0.95 }")
+        result = run("train", bad, "--data", self.data, "--out", self.folder / "shift")
+        self.expect(result, 2, f"shift.toml:{line}: data.augment.shift: expected 0 to 0.9, got 0.95")
+
     def test_data_that_cannot_be_used(self):
         out = self.folder / "z"
         self.expect(run("train", self.recipe, "--data", self.folder / "absent", "--out", out), 3, "absent")
@@ -252,6 +271,23 @@ class CommandLine(unittest.TestCase):
             (idx / f"{split}-images-idx3-ubyte.gz").write_bytes(packed[:-20])
             (idx / f"{split}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(struct.pack(">II", 0x801, 100) + bytes(100)))
         self.expect(run("train", "mnist", "--data", idx, "--out", self.folder / "z3"), 3, "images-idx3-ubyte.gz")
+
+    def test_paths_that_the_system_refuses(self):
+        name = "x" * 300
+        self.expect(run("train", self.recipe, "--data", self.folder / name, "--out", self.folder / "long"), 3, name)
+        self.expect(run("eval", name, "--data", self.data), 3, name)
+        self.expect(run("data", "inspect", self.folder / name), 3, name)
+        self.expect(run("inspect", name), 2, name)
+        self.expect(run("train", f"{name}.toml", "--data", self.data), 2, name)
+
+    def test_a_row_that_cannot_be_used_is_left_out(self):
+        table = self.folder / "rows.csv"
+        os.mkfifo(self.folder / "pipe.png")
+        names = [self.data / "h" / "0.png", "x" * 300 + ".png", "pipe.png"]
+        table.write_text("image,label\n" + "".join(f"{name},h\n" for name in names))
+        found = json.loads(run("data", "inspect", table, "--json").stdout)
+        self.assertEqual((found["samples"], found["skipped"]), (1, {"unreadable image": 2}))
+        self.expect(run("data", "inspect", table, "--strict"), 3, "xxx.png: unreadable image")
 
     def test_images_that_cannot_be_read(self):
         broken = self.folder / "broken.png"
@@ -301,12 +337,16 @@ class CommandLine(unittest.TestCase):
             self.assertFalse(out.exists())
 
 
-def tensor_bytes(path):
+def tensor_file(path):
     data = path.read_bytes()
     length = struct.unpack("<Q", data[:8])[0]
-    header = json.loads(data[8:8 + length])
+    return json.loads(data[8:8 + length]), data[8 + length:]
+
+
+def tensor_bytes(path):
+    header, data = tensor_file(path)
     header.pop("__metadata__")
-    return header, data[8 + length:]
+    return header, data
 
 
 def columns(path):

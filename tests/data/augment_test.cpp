@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
+#include <cmath>
 #include <numeric>
 #include <vector>
 
@@ -53,9 +53,10 @@ TEST(augment, is_a_function_of_seed_and_sample) {
 }
 
 TEST(augment, each_extent_alone_has_an_effect) {
-  for (const char* name : {"rotate", "shear", "scale", "shift", "elastic", "stroke", "brightness"}) {
-    const auto one = augmentation_from_json({{name, name == std::string("rotate") ? 20.0 : 0.3}});
-    EXPECT_NE(augmented(blot(), square, one, 1, 0), blot()) << name;
+  for (const AugmentationExtent& extent : augmentation_extents) {
+    Augmentation one;
+    one.*extent.value = extent.name == "rotate" ? 20.0 : 0.3;
+    EXPECT_NE(augmented(blot(), square, one, 1, 0), blot()) << extent.name;
   }
 }
 
@@ -114,11 +115,16 @@ TEST(augment, colours_move_together) {
     for (std::size_t c = 0; c < 3; ++c) ASSERT_EQ(out[3 * i + c], gray[i]);
 }
 
-TEST(augment, json_round_trip_and_limits) {
-  EXPECT_EQ(augmentation_from_json(to_json(everything)), everything);
-  for (const char* bad :
-       {R"({"rotation": 3})", R"({"rotate": -1})", R"({"scale": 1})", R"({"stroke": "much"})"})
-    EXPECT_THROW(augmentation_from_json(nlohmann::json::parse(bad)), UsageError) << bad;
+TEST(augment, extents_are_positive_and_bounded) {
+  for (const AugmentationExtent& extent : augmentation_extents) {
+    Augmentation one;
+    one.*extent.value = extent.limit;
+    EXPECT_NO_THROW(check(one)) << extent.name;
+    for (const double bad : {-0.01, 1.01 * extent.limit, std::nan("")}) {
+      one.*extent.value = bad;
+      EXPECT_THROW(check(one), UsageError) << extent.name << " " << bad;
+    }
+  }
 }
 
 }  // namespace

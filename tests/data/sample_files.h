@@ -52,6 +52,21 @@ inline std::string read_text(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+/// For its lifetime the rights of files count, which they do not for root.
+class WithoutPrivilege {
+ public:
+  WithoutPrivilege() : was_root_(::geteuid() == 0) { held_ = !was_root_ || ::seteuid(65534) == 0; }
+  ~WithoutPrivilege() {
+    if (was_root_ && held_ && ::seteuid(0) != 0) std::abort();
+  }
+  WithoutPrivilege(const WithoutPrivilege&) = delete;
+  WithoutPrivilege& operator=(const WithoutPrivilege&) = delete;
+  bool held() const { return held_; }
+
+ private:
+  bool was_root_, held_;
+};
+
 /// The bytes of an IDX file of unsigned bytes.
 inline std::string idx_bytes(const std::vector<std::uint32_t>& shape, std::string_view data) {
   std::string bytes{0, 0, 8, static_cast<char>(shape.size())};

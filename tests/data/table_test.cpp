@@ -15,6 +15,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::message_of;
 using testing::TemporaryFolder;
+using testing::WithoutPrivilege;
 using testing::write_image;
 using testing::write_text;
 
@@ -142,6 +143,50 @@ TEST_F(table_set, a_table_without_a_usable_row_is_a_data_error) {
   EXPECT_THROW(open_dataset(folder.path()), DataError);
 }
 
+TEST_F(table_set, names_that_the_system_refuses_are_bad_rows_and_no_end_of_the_set) {
+  std::filesystem::create_symlink("loop.png", folder / "img/loop.png");
+  const std::string header = "image,label\nimg/0.png,a\n";
+  for (const std::string& name : {std::string(300, 'x') + ".png", std::string("img/loop.png")}) {
+    write_text(folder / "t.csv", header + name + ",b\n");
+    const Dataset set = open_dataset(folder.path());
+    EXPECT_EQ(set.size(), 1u);
+    EXPECT_EQ(count_by_reason(set.skipped()).at("unreadable image"), 1);
+    EXPECT_THAT(message_of<DataError>([&] { open_dataset(folder.path(), {.bad = Bad::fail}); }),
+                HasSubstr(name));
+  }
+}
+
+TEST_F(table_set, an_entry_that_leads_nowhere_is_no_table) {
+  std::filesystem::create_symlink("loop.csv", folder / "loop.csv");
+  write_text(folder / "t.csv", "image,label\nimg/0.png,a\n");
+  EXPECT_EQ(open_dataset(folder.path()).size(), 1u);
+}
+
+TEST(datasets, a_path_that_the_system_refuses_is_a_data_error) {
+  const TemporaryFolder folder;
+  const std::string name(300, 'x');
+  EXPECT_THAT(message_of<DataError>([&] { open_dataset(folder / name); }), HasSubstr(name));
+  std::filesystem::create_symlink("loop", folder / "loop");
+  EXPECT_THAT(message_of<DataError>([&] { open_dataset(folder / "loop"); }), HasSubstr("loop"));
+}
+
+TEST(datasets, a_folder_without_the_right_to_read_it_is_a_data_error) {
+  const TemporaryFolder folder;
+  write_image(folder / "set/a/1.png", bar_image(5, 5, 1));
+  write_image(folder / "set/b/1.png", bar_image(5, 5, 1));
+  for (const char* locked : {"set", "set/b"}) {
+    const auto rights = std::filesystem::status(folder / locked).permissions();
+    std::filesystem::permissions(folder / locked, std::filesystem::perms::none);
+    {
+      const WithoutPrivilege here;
+      if (!here.held()) GTEST_SKIP() << "needs to give up the rights of root";
+      EXPECT_THAT(message_of<DataError>([&] { open_dataset(folder / "set"); }),
+                  AllOf(HasSubstr((folder / locked).string()), HasSubstr("Permission denied")));
+    }
+    std::filesystem::permissions(folder / locked, rights);
+  }
+}
+
 TEST_F(table_set, a_folder_with_two_tables_needs_the_name_of_one) {
   write_text(folder / "a.csv", "image,label\nimg/0.png,a\n");
   write_text(folder / "b.tsv", "image\tlabel\nimg/0.png\tb\n");
@@ -195,6 +240,15 @@ TEST(class_folders, split_folders_give_the_splits) {
   write_image(folder / "test/a/1.png", bar_image(5, 5, 1));
   const Dataset set = open_dataset(folder.path(), {.validation_fraction = 1});
   for (const Split split : all_splits) EXPECT_EQ(set.indices(split).size(), 1u);
+}
+
+TEST(class_folders, an_entry_that_leads_nowhere_is_an_unreadable_image) {
+  const TemporaryFolder folder;
+  write_image(folder / "a/1.png", bar_image(5, 5, 1));
+  std::filesystem::create_symlink("2.png", folder / "a/2.png");
+  const Dataset set = open_dataset(folder.path());
+  EXPECT_EQ(set.size(), 1u);
+  EXPECT_EQ(count_by_reason(set.skipped()).at("unreadable image"), 1);
 }
 
 TEST(class_folders, an_empty_folder_is_a_data_error) {

@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -176,6 +177,60 @@ TEST(file, an_output_file_never_overwrites) {
   write_file_atomically(folder / "f", "old");
   EXPECT_MESSAGE(OutputFile(folder / "f"), WriteError, (folder / "f").string(), "File exists");
   EXPECT_EQ(text_of(folder / "f"), "old");
+}
+
+/// Has a process of its own die by SIGKILL in the middle of replacing `path`.
+void die_writing(const std::filesystem::path& path) {
+  const pid_t child = ::fork();
+  if (child == 0)
+    write_file_atomically(path, [](OutputFile& file) {
+      file.write("half of the n");
+      ::raise(SIGKILL);
+    });
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+}
+
+TEST(file, what_killed_writers_left_behind_can_be_removed) {
+  const TemporaryFolder folder;
+  write_file_atomically(folder / "f", "old");
+  for (int i = 0; i < 2; ++i) die_writing(folder / "f");
+  EXPECT_EQ(names_in(folder.path()).size(), 3u);
+  EXPECT_EQ(remove_leftovers(folder.path()), 2);
+  EXPECT_THAT(names_in(folder.path()), ElementsAre("f"));
+  EXPECT_EQ(text_of(folder / "f"), "old");
+}
+
+TEST(file, what_a_living_writer_is_writing_is_no_leftover) {
+  const TemporaryFolder folder;
+  write_file_atomically(folder / "f", [&](OutputFile& file) {
+    file.write("n");
+    EXPECT_EQ(remove_leftovers(folder.path()), 0);
+    file.write("ew");
+  });
+  EXPECT_EQ(text_of(folder / "f"), "new");
+}
+
+TEST(file, only_files_with_the_name_of_a_temporary_one_are_leftovers) {
+  const TemporaryFolder folder;
+  const std::string name = ".scrawl-0123456789abcdef.tmp";
+  for (const auto* const other :
+       {".scrawl-.tmp", ".scrawl-notes.tmp", ".scrawl-0123456789abcdeX.tmp", "x.tmp"})
+    write_file_atomically(folder / other, "");
+  std::filesystem::create_symlink("x.tmp", folder / ".scrawl-00000000000000ff.tmp");
+  make_directories(folder / ".scrawl-00000000000000fe.tmp");
+  const auto kept = names_in(folder.path());
+  write_file_atomically(folder / name, "");
+  EXPECT_EQ(remove_leftovers(folder.path()), 1);
+  EXPECT_EQ(names_in(folder.path()), kept);
+}
+
+TEST(file, a_folder_that_is_not_there_has_no_leftovers) {
+  const TemporaryFolder folder;
+  EXPECT_EQ(remove_leftovers(folder / "absent"), 0);
+  write_file_atomically(folder / "f", "");
+  EXPECT_MESSAGE(remove_leftovers(folder / "f"), WriteError, (folder / "f").string(), "Not a directory");
 }
 
 TEST(file, directories_are_made_with_their_parents_and_may_exist) {

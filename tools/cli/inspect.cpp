@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <filesystem>
+#include <system_error>
 
 #include "models/data/inspect.h"
 #include "models/model.h"
@@ -58,16 +59,24 @@ void show_model(const InspectFlags& f, const fs::path& path) {
                 {"alphabet", description.alphabet.symbols()}});
 }
 
-bool is_run_directory(const fs::path& path) { return fs::is_directory(path / "weights"); }
+bool is_there(const fs::path& path) {
+  std::error_code nowhere;
+  return fs::exists(path, nowhere);
+}
+
+bool is_run_directory(const fs::path& path) {
+  std::error_code nowhere;
+  return fs::is_directory(path / "weights", nowhere);
+}
 
 /// A model, a checkpoint folder, a recipe or a data set: by what lies there.
 int run(const InspectFlags& f) {
   const fs::path path(f.what);
   if (path.extension() == ".safetensors" || is_run_directory(path)) {
     show_model(f, find_model(f.what));
-  } else if (fs::exists(path / "weights.safetensors")) {
+  } else if (is_there(path / "weights.safetensors")) {
     show_model(f, path / "weights.safetensors");
-  } else if (fs::exists(path) && path.extension() != ".toml") {
+  } else if (is_there(path) && path.extension() != ".toml") {
     const auto found = inspect(open_dataset(path), Look::headers);
     if (f.json)
       fmt::print("{}\n", to_json(found).dump(2));

@@ -1,6 +1,5 @@
 #include <fmt/core.h>
 
-#include "kernels/cpu/backend.h"
 #include "models/training.h"
 #include "tools/cli/command.h"
 
