@@ -111,6 +111,7 @@ class Trainer {
   void open_directory() {
     const auto checkpoints = options_.out / "checkpoints", weights = options_.out / "weights";
     if (options_.start == TrainingOptions::Start::fresh) make_directories(weights);
+    for (const auto& folder : {options_.out, weights}) remove_leftovers(folder);
     const auto latest = latest_checkpoint(checkpoints);
     if (options_.start == TrainingOptions::Start::resume) {
       if (!latest)

@@ -54,10 +54,6 @@ Values fill(std::string_view case_name, const std::vector<Bound>& operands, Valu
   return given;
 }
 
-const char* name_of(KernelSet kernels) {
-  return kernels == KernelSet::automatic ? "auto" : kernels == KernelSet::native ? "native" : "vendor";
-}
-
 }  // namespace
 
 std::vector<const Backend*> backends() { return {&cpu::backend()}; }
@@ -76,8 +72,9 @@ const std::vector<Setting>& settings() {
 }
 
 std::string to_string(const Setting& setting) {
-  return fmt::format("{} kernels, {} threads{}", name_of(setting.selection.kernels),
-                     setting.selection.threads, setting.images == Images::native ? ", native images" : "");
+  return fmt::format("{} kernels, {} threads{}{}", name_of(setting.selection.kernels),
+                     setting.selection.threads, setting.images == Images::native ? ", native images" : "",
+                     setting.memory == Memory::in_place ? ", in place" : "");
 }
 
 Values complete(std::string_view case_name, const std::vector<Bound>& operands, Values given) {
