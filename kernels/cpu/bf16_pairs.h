@@ -4,6 +4,7 @@
 /// of them on Intel's Sapphire Rapids, where the instruction issues every other cycle.
 
 #include "kernels/cpu/vector.h"
+#include "kernels/plan.h"
 
 namespace scrawl::cpu {
 
@@ -19,6 +20,12 @@ inline bool bf16_pairs_are_fast() {
 #else
   return false;
 #endif
+}
+
+/// Throws Refused where pairs are not for this type or this processor.
+inline void require_bf16_pairs(DType type) {
+  if (type != DType::bf16) throw Refused("needs bf16, got {}", name_of(type));
+  if (!bf16_pairs_are_fast()) throw Refused("needs a processor whose bf16 products outrun those of f32");
 }
 
 /// What a matrix product multiplies: a value of f32, or a pair of bf16.
@@ -61,6 +68,14 @@ struct Operand<bf16_pair> {
 template <class Element>
 constexpr std::int64_t elements_for(std::int64_t values) {
   return (values + Operand<Element>::values - 1) / Operand<Element>::values;
+}
+
+/// Calls f.template operator()<T, Element>() for a storage type: products in pairs where chosen.
+enum class Products : std::uint8_t { f32, bf16_pairs };
+template <class F>
+void dispatch_products(DType type, Products products, F&& f) {
+  if (products == Products::bf16_pairs) return f.template operator()<bf16, bf16_pair>();
+  dispatch_storage(type, [&]<class T>() { f.template operator()<T, float>(); });
 }
 
 /// The elements that so many values make; the memory holds whole elements.

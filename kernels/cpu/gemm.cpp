@@ -35,21 +35,29 @@ Plan<DenseBackwardWeight> plan_empty_sums(DenseBackwardWeight& call, const Selec
 }
 
 constexpr Variant<Gemm> gemm_variants[] = {
+    {"bf16_pairs", Origin::native, gemm_pairs},
+    {"tiles", Origin::native, gemm_tiles},
     {"onednn", Origin::vendor, gemm_onednn},
     {"empty", Origin::native, plan_empty<Gemm, &Gemm::y>},
 };
 
 constexpr Variant<DenseForward> forward_variants[] = {
+    {"bf16_pairs", Origin::native, dense_forward_pairs},
+    {"tiles", Origin::native, dense_forward_tiles},
     {"onednn", Origin::vendor, dense_forward_onednn},
     {"empty", Origin::native, plan_empty<DenseForward, &DenseForward::y>},
 };
 
 constexpr Variant<DenseBackwardData> backward_data_variants[] = {
+    {"bf16_pairs", Origin::native, dense_backward_data_pairs},
+    {"tiles", Origin::native, dense_backward_data_tiles},
     {"onednn", Origin::vendor, dense_backward_data_onednn},
     {"empty", Origin::native, plan_empty<DenseBackwardData, &DenseBackwardData::dx>},
 };
 
 constexpr Variant<DenseBackwardWeight> backward_weight_variants[] = {
+    {"bf16_pairs", Origin::native, dense_backward_weight_pairs},
+    {"tiles", Origin::native, dense_backward_weight_tiles},
     {"onednn", Origin::vendor, dense_backward_weight_onednn},
     {"empty", Origin::native, plan_empty_sums},
 };

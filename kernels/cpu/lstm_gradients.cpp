@@ -1,6 +1,7 @@
 #include <vector>
 
 #include "kernels/cpu/lstm_backward.h"
+#include "kernels/cpu/transpose.h"
 
 namespace scrawl::cpu {
 namespace {

@@ -3,35 +3,14 @@
 #include <numeric>
 
 #include "kernels/cpu/onednn.h"
+#include "kernels/cpu/transpose.h"
 
 namespace scrawl::cpu {
 namespace {
 
 constexpr std::int64_t gates = 4;
 
-/// Transposes 16 vectors in place: in each stage, pairs of rows exchange the blocks off the diagonal.
-template <int kWidth>
-[[gnu::always_inline]] inline void transpose_stage(f32x16 (&rows)[lanes]) {
-  const i32x16 lane = lane_numbers();
-  const i32x16 upper = (lane & kWidth) != 0;  // all ones where the lane is in the upper half of its block
-  const i32x16 low = upper ? lane - kWidth + lanes : lane, high = upper ? lane + lanes : lane + kWidth;
-#pragma GCC unroll 16
-  for (int i = 0; i < lanes; ++i) {
-    if (i & kWidth) continue;
-    const f32x16 a = rows[i], b = rows[i + kWidth];
-    rows[i] = __builtin_shuffle(a, b, low);
-    rows[i + kWidth] = __builtin_shuffle(a, b, high);
-  }
-}
-
 }  // namespace
-
-void transpose(f32x16 (&rows)[lanes]) {
-  transpose_stage<8>(rows);
-  transpose_stage<4>(rows);
-  transpose_stage<2>(rows);
-  transpose_stage<1>(rows);
-}
 
 LstmCells::LstmCells(const LstmExtents& extents, Workspace& workspace)
     : steps_(extents.steps),
@@ -145,11 +124,6 @@ void pack_gate_rows(const LstmExtents& extents, const T* w, std::int64_t depth, 
         for (std::int64_t column = first; column < first + tile_columns; column += lanes, panel += lanes)
           store_bits(panel,
                      Operand<Element>::joined(row(gate, unit, column), row(gate, unit + values - 1, column)));
-}
-
-void require_bf16_pairs(DType type) {
-  if (type != DType::bf16) throw Refused("needs bf16, got {}", name_of(type));
-  if (!bf16_pairs_are_fast()) throw Refused("needs a processor whose bf16 products outrun those of f32");
 }
 
 template void place_as_gate_columns<float>(View&, const LstmExtents&);

@@ -93,9 +93,6 @@ struct LstmReserve {
   }
 };
 
-/// Transposes 16 x 16 values in place.
-void transpose(f32x16 (&rows)[lanes]);
-
 /// Asks for one placement of a weight, (D,4H,K) as (D, blocks, K, 4 x 16): the panels of pack_gate_columns
 /// for every block.
 template <class Element>
@@ -114,16 +111,5 @@ void pack_gate_columns(const LstmExtents&, const T* w, std::int64_t depth, std::
 /// (4H, K): (blocks x 4 x 16, 64). Zero in the rows and columns of padding.
 template <class T, class Element>
 void pack_gate_rows(const LstmExtents&, const T* w, std::int64_t depth, std::int64_t first, Element* panel);
-
-/// Calls f.template operator()<T, Element>() for a storage type: products in pairs where chosen.
-enum class Products : std::uint8_t { f32, bf16_pairs };
-template <class F>
-void dispatch_products(DType type, Products products, F&& f) {
-  if (products == Products::bf16_pairs) return f.template operator()<bf16, bf16_pair>();
-  dispatch_storage(type, [&]<class T>() { f.template operator()<T, float>(); });
-}
-
-/// Throws Refused where pairs are not for this type or this processor.
-void require_bf16_pairs(DType type);
 
 }  // namespace scrawl::cpu
