@@ -59,8 +59,9 @@ PeerProcess::~PeerProcess() {
   waitpid(pid_, nullptr, 0);
 }
 
-double PeerProcess::sample_us(std::string_view name) {
-  const std::string request = nlohmann::json{{"name", name}, {"repeat", 1}}.dump() + "\n";
+double PeerProcess::sample_us(std::string_view name, int untimed) {
+  const auto repeat = static_cast<std::size_t>(untimed) + 1;
+  const std::string request = nlohmann::json{{"name", name}, {"repeat", repeat}}.dump() + "\n";
   // MSG_NOSIGNAL: a peer that has ended is an error of this call, not the end of this process.
   if (send(socket_, request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size())) {
     throw UsageError("peer {}: {}: {}", command_, name, std::strerror(errno));
@@ -68,10 +69,10 @@ double PeerProcess::sample_us(std::string_view name) {
   const std::string line = read_line();
   const auto answer = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
   const auto us = answer.is_object() ? answer.find("us") : answer.end();
-  if (us == answer.end() || !us->is_array() || us->size() != 1 || !us->front().is_number()) {
-    throw UsageError("peer {}: {}: expected one time, got {}", command_, name, line);
+  if (us == answer.end() || !us->is_array() || us->size() != repeat || !us->back().is_number()) {
+    throw UsageError("peer {}: {}: expected {} times, got {}", command_, name, repeat, line);
   }
-  return us->front().get<double>();
+  return us->back().get<double>();
 }
 
 std::string PeerProcess::read_line() {

@@ -25,9 +25,10 @@ class PeerProcess {
   PeerProcess(const PeerProcess&) = delete;
   PeerProcess& operator=(const PeerProcess&) = delete;
 
-  /// Microseconds of one run of the named work, which the peer sets up and warms up at its first mention.
-  /// Throws UsageError with the peer's words if it refuses, and if it has ended.
-  double sample_us(std::string_view name);
+  /// Microseconds of one run of the named work, which the peer sets up and warms up at its first mention. So
+  /// many untimed runs come first: after a pause, threads sleep and caches are cold. Throws UsageError with
+  /// the peer's words if it refuses, and if it has ended.
+  double sample_us(std::string_view name, int untimed = 0);
 
   const std::string& greeting() const { return greeting_; }  ///< its first line, with the versions it runs
 

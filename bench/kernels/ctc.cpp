@@ -97,11 +97,12 @@ int run(int argc, char** argv) {
     const auto problem = parse_problem(text);
     Work work(problem, *device);
     SteadyClock clock;
-    Timed ours([&] { work.run(); }, clock, {.min_sample_us = 1000, .before = {}});
+    const auto run = [&] { work.run(); };
+    Timed ours(run, clock, {.before = run});
     std::vector<Peer> peers;
     if (peer) {
       peer->sample_us(problem.name());  // builds it, and says so if it cannot
-      peers.push_back({"pytorch", [&] { return peer->sample_us(problem.name()); }});
+      peers.push_back({"pytorch", [&] { return peer->sample_us(problem.name(), 1); }});
     }
     report.rows.push_back({.name = problem.name(),
                            .device = "cpu",

@@ -22,6 +22,13 @@ TEST(peer, answers_are_its_samples) {
   EXPECT_DOUBLE_EQ(peer.sample_us("gemm[M=1]"), 1);
 }
 
+TEST(peer, untimed_runs_come_before_the_sample) {
+  PeerProcess peer(
+      shell(R"(case "$r" in *'"repeat":3'*) echo '{"us": [9, 8, 7]}';; *) echo '{"us": []}';; esac)"));
+  EXPECT_DOUBLE_EQ(peer.sample_us("x[]", 2), 7);
+  EXPECT_THROW(peer.sample_us("x[]", 1), UsageError);
+}
+
 TEST(peer, alternates_with_ours) {
   PeerProcess process(shell(R"(echo '{"us": [30]}')"));
   const Peer peers[] = {{"shell", [&] { return process.sample_us("x[]"); }}};
