@@ -1,7 +1,7 @@
 #include "kernels/lstm.h"
 
+#include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "kernels/reference/activation.h"
 #include "kernels/reference/operations.h"
@@ -86,7 +86,7 @@ void run(const LstmForward& call) {
   h.store(call.hn);
   c.store(call.cn);
   if (call.reserve.present())
-    std::memcpy(call.reserve.data, reserve.values().data(), reserve.values().size_bytes());
+    std::ranges::copy(std::as_bytes(reserve.values()), static_cast<std::byte*>(call.reserve.data));
 }
 
 void run(const LstmBackward& call) {
@@ -94,7 +94,8 @@ void run(const LstmBackward& call) {
   const auto& [x, lengths, w_ih, w_hh, b, steps, samples, inputs, directions, hidden, h0, c0] = layer;
   const Tensor y(call.y), dy(call.dy);
   Tensor reserve(reserve_shape(call.x, call.w_hh));
-  std::memcpy(reserve.values().data(), call.reserve.data, reserve.values().size_bytes());
+  const auto kept = std::as_writable_bytes(reserve.values());
+  std::copy_n(static_cast<const std::byte*>(call.reserve.data), kept.size(), kept.begin());
 
   Tensor dx(x.shape()), dw_ih(w_ih.shape()), dw_hh(w_hh.shape()), db(b.shape());
   Tensor dh = state(call.dhn, h0.shape()), dc = state(call.dcn, c0.shape());

@@ -242,7 +242,7 @@ void expect_same(const Values& a, const Values& b, std::string_view where) {
     const auto other = b.find(output);
     if (other == b.end() || output == "reserve") continue;
     const auto x = tensor.values(), y = other->second.values();
-    EXPECT_EQ(std::memcmp(x.data(), y.data(), x.size_bytes()), 0) << where << ": " << output;
+    EXPECT_TRUE(std::ranges::equal(std::as_bytes(x), std::as_bytes(y))) << where << ": " << output;
   }
 }
 
