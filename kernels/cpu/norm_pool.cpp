@@ -9,7 +9,6 @@
 #include "kernels/cpu/norm_variants.h"
 #include "kernels/cpu/planners.h"
 #include "kernels/cpu/pooling.h"
-#include "kernels/cpu/streaming.h"
 
 namespace scrawl::cpu {
 namespace {
@@ -74,28 +73,13 @@ struct Backward {
       return std::pair(g_sum, gx_sum);
     });
     finish_sums(call, call.x_widths, scratch);
-    if (const Sink sink(call.dx); sink.streams() && dx.whole) {
-      differentiate(scratch, threads, [&](const Plane<T>& to, std::int64_t h, std::int64_t w, f32x16 value) {
-        sink.store(to.at(h, w), value);
-      });
-    } else {
-      differentiate(scratch, threads, [](const Plane<T>& to, std::int64_t h, std::int64_t w, f32x16 value) {
-        to.store(h, w, value);
-      });
-    }
-  }
-
-  /// dx, written by store(plane, h, w, value).
-  template <class Store>
-  void differentiate(const BackwardScratch& scratch, int threads, Store store) const {
     each_row(threads, x.vectors, [&](std::int64_t n, std::int64_t h, std::int64_t block) {
       const Plane<T> to = dx.plane(n, block);
       const ChannelAffine affine = scratch.affine[block];
       const f32x16 gain = load(scratch.gain + block * lanes);
       row(n, h, block,
-          [&](std::int64_t w, f32x16 pixel, f32x16 g) { store(to, h, w, gain * (g + affine(pixel))); });
+          [&](std::int64_t w, f32x16 pixel, f32x16 g) { to.store(h, w, gain * (g + affine(pixel))); });
       to.zero(h, valid_width(call.x_widths, n, x.vectors.width), x.vectors.width);
-      Sink::finish();
     });
   }
 };

@@ -13,7 +13,7 @@ namespace scrawl::cpu {
 /// Where vectors of 16 go: aligned ones past the caches, or any as usual.
 class Sink {
  public:
-  /// `image` in whole vectors of channels: every vector is then aligned if the first is.
+  /// `image` in channel blocks: every vector is then aligned if the first is.
   explicit Sink(const View& image)
       : streams_(bytes_of(image) >= worth_streaming &&
                  reinterpret_cast<std::uintptr_t>(image.data) % sizeof(f32x16) == 0) {}
@@ -34,12 +34,10 @@ class Sink {
     cpu::store(to, value);
   }
 
-  bool streams() const { return streams_; }
-
   /// Each thread calls this after its last store, so that other threads see them.
-  static void finish() {
+  void finish() const {
 #ifdef __AVX512F__
-    _mm_sfence();
+    if (streams_) _mm_sfence();
 #endif
   }
 
