@@ -2,25 +2,16 @@
 
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "kernels/error.h"
 #include "models/config.h"
+#include "runtime/device/spinning.h"
 #include "tools/cli/command.h"
 
 namespace scrawl::cli {
 namespace {
-
-/// OpenMP reads its settings when the program is loaded. Threads that spin for long between parallel loops
-/// take the core from whoever else runs; a short spin keeps the speed. So: set it, and start over once.
-void bound_spinning(char** arguments) {
-  if (std::getenv("GOMP_SPINCOUNT") || std::getenv("OMP_WAIT_POLICY")) return;
-  setenv("GOMP_SPINCOUNT", "20000", 1);
-  execv("/proc/self/exe", arguments);
-}
 
 std::vector<std::string> option_names(const CLI::App& app) {
   std::vector<std::string> names;
@@ -96,7 +87,7 @@ int run(int argc, char** argv) {
 }  // namespace scrawl::cli
 
 int main(int argc, char** argv) {
-  scrawl::cli::bound_spinning(argv);
+  scrawl::bound_spinning(argv);
   spdlog::set_default_logger(spdlog::stderr_color_mt("scrawl"));
   spdlog::set_pattern("%^%l%$: %v");
   return scrawl::cli::run(argc, argv);

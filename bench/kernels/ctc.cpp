@@ -9,6 +9,7 @@
 
 #include "bench/measure.h"
 #include "bench/peer.h"
+#include "bench/program.h"
 #include "bench/report.h"
 #include "kernels/backend.h"
 #include "runtime/device/device.h"
@@ -121,10 +122,5 @@ int run(int argc, char** argv) {
 }  // namespace scrawl::bench
 
 int main(int argc, char** argv) {
-  try {
-    return scrawl::bench::run(argc, argv);
-  } catch (const scrawl::Error& error) {
-    fmt::print(stderr, "bench_ctc: {}\n", error.what());
-    return static_cast<int>(error.code());
-  }
+  return scrawl::bench::run_program("bench_ctc", argc, argv, scrawl::bench::run);
 }

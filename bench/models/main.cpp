@@ -11,6 +11,7 @@
 #include "bench/measure.h"
 #include "bench/models/workload.h"
 #include "bench/peer.h"
+#include "bench/program.h"
 #include "bench/report.h"
 
 namespace scrawl::bench {
@@ -125,10 +126,5 @@ int run(int argc, char** argv) {
 }  // namespace scrawl::bench
 
 int main(int argc, char** argv) {
-  try {
-    return scrawl::bench::run(argc, argv);
-  } catch (const scrawl::Error& error) {
-    fmt::print(stderr, "bench_models: {}\n", error.what());
-    return static_cast<int>(error.code());
-  }
+  return scrawl::bench::run_program("bench_models", argc, argv, scrawl::bench::run);
 }

@@ -3,6 +3,7 @@
 
 #include "kernels/check.h"
 #include "kernels/cpu/convert.h"
+#include "kernels/cpu/copy_vectors.h"
 #include "kernels/cpu/dense.h"
 #include "kernels/cpu/onednn.h"
 #include "kernels/cpu/planners.h"
@@ -115,6 +116,7 @@ Plan<Copy> plan_loops(Copy& call, const Selection&) {
 
 constexpr Variant<Copy> copy_variants[] = {
     {"elementwise", Origin::native, plan_elementwise},
+    {"channel_vectors", Origin::native, plan_copy_vectors},
     {"onednn_reorder", Origin::vendor, plan_reorder},
     {"onednn_reorder_converted", Origin::vendor, plan_convert_and_reorder},
     {"loops", Origin::native, plan_loops},
@@ -131,6 +133,11 @@ View as_image(const View& sequence, const Shape& image) {
 /// The row-major image whose elements lie where those of the matrix (N, C H W) lie.
 View unflattened(const View& matrix, const Shape& image) {
   return make_view(matrix.data, matrix.type, image, Order::row_major);
+}
+
+/// Asks for channel blocks where no lane is padding: what the gradients of an image meet there lies so.
+void prefer_channel_blocks(View& image) {
+  if (image.shape[1] % channel_lanes == 0) place_in_channel_blocks(image);
 }
 
 /// A call that is a copy of images in disguise: `as_copy` takes the disguise off.
@@ -162,6 +169,7 @@ Plan<ImageToSequence> image_to_sequence(ImageToSequence& call, const Selection& 
 Plan<SequenceToImage> sequence_to_image(SequenceToImage& call, const Selection& selection) {
   check(call);
   make_plain(call.x, Order::row_major);
+  prefer_channel_blocks(call.y);
   return plan_as_copy("sequence_to_image", call, selection,
                       [](const SequenceToImage& c) { return Copy{.x = as_image(c.x, c.y.shape), .y = c.y}; });
 }
@@ -176,6 +184,7 @@ Plan<Flatten> flatten(Flatten& call, const Selection& selection) {
 Plan<Unflatten> unflatten(Unflatten& call, const Selection& selection) {
   check(call);
   make_plain(call.x, Order::row_major);
+  prefer_channel_blocks(call.y);
   return plan_as_copy("unflatten", call, selection,
                       [](const Unflatten& c) { return Copy{.x = unflattened(c.x, c.y.shape), .y = c.y}; });
 }

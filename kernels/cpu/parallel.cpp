@@ -1,0 +1,24 @@
+#include "kernels/cpu/parallel.h"
+
+namespace scrawl::cpu {
+
+using std::chrono::milliseconds;
+
+void Sharing::shared(Clock::time_point now, Clock::duration took, Clock::duration alone) {
+  constexpr Clock::duration enough = milliseconds(10), least_rest = milliseconds(20),
+                            most_rest = milliseconds(1280);
+  took_ += took;
+  alone_ += alone;
+  if (took_ < enough) return;
+  const bool paid = 10 * alone_ > 11 * took_;
+  rest_ = std::clamp(paid ? rest_ / 2 : rest_ * 2, least_rest, most_rest);
+  if (!paid) alone_until_ = now + rest_;
+  took_ = alone_ = {};
+}
+
+Sharing& Sharing::current() {
+  thread_local Sharing sharing;
+  return sharing;
+}
+
+}  // namespace scrawl::cpu

@@ -1,0 +1,91 @@
+/// Loops shared among threads: the same ranges whoever runs them, and alone while sharing gains nothing.
+
+#include "kernels/cpu/parallel.h"
+
+#include <gtest/gtest.h>
+
+#include <mutex>
+#include <set>
+#include <thread>
+#include <vector>
+
+namespace scrawl::cpu {
+namespace {
+
+using std::chrono::milliseconds;
+using Ranges = std::set<std::pair<std::int64_t, std::int64_t>>;
+
+struct Ran {
+  Ranges ranges;
+  std::set<std::thread::id> threads;
+};
+
+Ran run(int threads, std::int64_t count, std::int64_t grain) {
+  Ran ran;
+  std::mutex mutex;
+  parallel_for(threads, count, grain, [&](std::int64_t begin, std::int64_t end) {
+    const std::lock_guard lock(mutex);
+    ran.ranges.insert({begin, end});
+    ran.threads.insert(std::this_thread::get_id());
+  });
+  return ran;
+}
+
+/// As after loops of 100 ms that took as long shared as alone.
+void find_sharing_worthless() {
+  Sharing::current().shared(Sharing::Clock::now() + std::chrono::hours(1), milliseconds(100),
+                            milliseconds(100));
+}
+
+TEST(ParallelFor, cuts_into_multiples_of_the_grain) {
+  EXPECT_EQ(run(3, 100, 8).ranges, (Ranges{{0, 32}, {32, 64}, {64, 100}}));
+  EXPECT_EQ(run(4, 2, 1).ranges, (Ranges{{0, 1}, {1, 2}}));
+  EXPECT_EQ(run(2, 7, 16).ranges, (Ranges{{0, 7}}));
+  EXPECT_EQ(run(2, 0, 1).ranges, Ranges{});
+}
+
+TEST(ParallelFor, runs_the_same_ranges_alone) {
+  std::thread([] {  // with a Sharing of its own
+    const auto shared = run(3, 100, 8);
+    find_sharing_worthless();
+    const auto alone = run(3, 100, 8);
+    EXPECT_EQ(alone.ranges, shared.ranges);
+    EXPECT_EQ(alone.threads, std::set{std::this_thread::get_id()});
+#ifdef _OPENMP
+    EXPECT_EQ(shared.threads.size(), 3u);
+#endif
+  })
+      .join();
+}
+
+/// A stretch of loops of 5 ms, each `gain` times as long alone: how much of it was shared.
+milliseconds shared_time(Sharing& sharing, Sharing::Clock::time_point& now, milliseconds stretch,
+                         double gain) {
+  constexpr Sharing::Clock::duration loop = milliseconds(5);
+  milliseconds shared{};
+  for (const auto end = now + stretch; now < end; now += loop) {
+    if (!sharing.pays(now)) continue;
+    shared += milliseconds(5);
+    sharing.shared(now, loop, std::chrono::duration_cast<Sharing::Clock::duration>(gain * loop));
+  }
+  return shared;
+}
+
+TEST(Sharing, goes_on_while_it_gains) {
+  Sharing sharing;
+  Sharing::Clock::time_point now{std::chrono::hours(1)};
+  EXPECT_EQ(shared_time(sharing, now, milliseconds(1000), 1.2), milliseconds(1000));
+}
+
+TEST(Sharing, rests_while_it_gains_nothing_and_recovers) {
+  Sharing sharing;
+  Sharing::Clock::time_point now{std::chrono::hours(1)};
+  shared_time(sharing, now, milliseconds(10000), 0.9);
+  EXPECT_LT(shared_time(sharing, now, milliseconds(20000), 0.9), milliseconds(400)) << "rests grow";
+  EXPECT_GT(shared_time(sharing, now, milliseconds(20000), 1.9), milliseconds(18000));
+  shared_time(sharing, now, milliseconds(10), 0.5);
+  EXPECT_GT(shared_time(sharing, now, milliseconds(200), 1.9), milliseconds(100)) << "and shrink again";
+}
+
+}  // namespace
+}  // namespace scrawl::cpu
