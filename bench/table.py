@@ -19,6 +19,11 @@ def milliseconds(summary):
     return f"{median:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
 
 
+def short(commit):
+    number, dash, dirty = commit.partition("-")
+    return number[:7] + dash + dirty
+
+
 def line(row):
     beside = "", "", ""
     if row["peer"]:
@@ -30,7 +35,7 @@ def line(row):
 def table(path):
     report = json.loads(path.read_text())
     header = report["header"]
-    lines = [f"**{header['gpu'] or header['cpu']}**, {header['date'][:10]}, commit {header['commit'][:7]}: `results/{path.name}`", "",
+    lines = [f"**{header['gpu'] or header['cpu']}**, {header['date'][:10]}, commit {short(header['commit'])}: `results/{path.name}`", "",
              "| work | ms (10%-90%) | beside | its ms | times as fast |", "|---|---|---|---|---|"]
     return "\n".join(lines + [line(row) for row in report["rows"]])
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "models/decode/edit_distance.h"
@@ -127,8 +128,11 @@ void Config::done() const {
 
 namespace {
 
+constexpr std::string_view command_line = "--set";
+
 std::string file_and_line(const toml::source_region& source) {
   if (!source.begin.line) return "";
+  if (source.path && *source.path == command_line) return fmt::format("{}: ", command_line);
   return fmt::format("{}{}: ", source.path ? *source.path + ":" : "", source.begin.line);
 }
 
@@ -144,7 +148,9 @@ void Config::fail(std::string_view key, const std::string& message) const {
 
 void Config::fail_choice(std::string_view key, const std::string& got,
                          const std::vector<std::string>& all) const {
-  fail(key, fmt::format("expected one of {}; got {}", fmt::join(all, ", "), got));
+  const auto near = nearest_name(got, all);
+  fail(key, fmt::format("expected one of {}; got {}{}", fmt::join(all, ", "), got,
+                        near.empty() ? "" : fmt::format("; did you mean {}?", near)));
 }
 
 toml::table read_toml(const std::string& path) {
@@ -167,18 +173,25 @@ void merge(toml::table& base, const toml::table& over) {
   }
 }
 
+namespace {
+
+/// The text as a TOML value, or else as a string.
+toml::table parse_value(const std::string& text) {
+  try {
+    return toml::parse("value = " + text, command_line);
+  } catch (const toml::parse_error&) {
+    return toml::parse("value = " + nlohmann::json(text).dump(), command_line);
+  }
+}
+
+}  // namespace
+
 void assign(toml::table& table, const std::string& assignment) {
   const auto equals = assignment.find('=');
   if (equals == std::string::npos || equals == 0)
     throw UsageError("--set {}: expected key=value", assignment);
   const auto path = assignment.substr(0, equals), text = assignment.substr(equals + 1);
 
-  toml::table parsed;
-  try {
-    parsed = toml::parse("value = " + text);
-  } catch (const toml::parse_error&) {
-    parsed.insert("value", text);
-  }
   auto* into = &table;
   std::istringstream parts(path);
   std::string key, next;
@@ -190,7 +203,8 @@ void assign(toml::table& table, const std::string& assignment) {
     into = inner;
     key = next;
   }
-  into->insert_or_assign(key, *parsed.get("value"));
+  auto parsed = parse_value(text);
+  parsed.get("value")->visit([&](auto& value) { into->insert_or_assign(key, std::move(value)); });
 }
 
 std::string to_text(const toml::table& table) {

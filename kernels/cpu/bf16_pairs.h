@@ -70,8 +70,9 @@ constexpr std::int64_t elements_for(std::int64_t values) {
   return (values + Operand<Element>::values - 1) / Operand<Element>::values;
 }
 
-/// Calls f.template operator()<T, Element>() for a storage type: products in pairs where chosen.
 enum class Products : std::uint8_t { f32, bf16_pairs };
+
+/// Calls f.template operator()<T, Element>() for a storage type: products in pairs where chosen.
 template <class F>
 void dispatch_products(DType type, Products products, F&& f) {
   if (products == Products::bf16_pairs) return f.template operator()<bf16, bf16_pair>();

@@ -135,7 +135,7 @@ View unflattened(const View& matrix, const Shape& image) {
   return make_view(matrix.data, matrix.type, image, Order::row_major);
 }
 
-/// Asks for channel blocks where no lane is padding: what the gradients of an image meet there lies so.
+/// Asks for channel blocks, which the kernels that read the image are fastest with, where no lane is padding.
 void prefer_channel_blocks(View& image) {
   if (image.shape[1] % channel_lanes == 0) place_in_channel_blocks(image);
 }

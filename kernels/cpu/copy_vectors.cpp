@@ -105,15 +105,13 @@ void move_row(const Rearrangement& r, T* vectors, T* values, int channels) {
 template <class T>
 void rearrange(const Rearrangement& r, T* vectors, T* values, int threads) {
   const auto& v = r.vectors;
-  parallel_for(threads, v.images * v.blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+  const auto rows = r.outer.count;
+  parallel_for(threads, v.images * v.blocks * rows, 1, [&](std::int64_t begin, std::int64_t end) {
     for (auto i = begin; i < end; ++i) {
-      const auto n = i / v.blocks, block = i % v.blocks;
-      const auto channels = static_cast<int>(std::min<std::int64_t>(v.channels - block * lanes, lanes));
-      for (std::int64_t row = 0; row < r.outer.count; ++row)
-        move_row(
-            r, vectors + n * v.image_stride + block * v.block_stride + row * r.outer.between_vectors,
-            values + n * r.image_stride + block * lanes * r.channel_stride + row * r.outer.between_values,
-            channels);
+      const auto n = i / rows / v.blocks, block = i / rows % v.blocks, row = i % rows;
+      move_row(r, vectors + n * v.image_stride + block * v.block_stride + row * r.outer.between_vectors,
+               values + n * r.image_stride + block * lanes * r.channel_stride + row * r.outer.between_values,
+               static_cast<int>(std::min<std::int64_t>(v.channels - block * lanes, lanes)));
     }
   });
 }

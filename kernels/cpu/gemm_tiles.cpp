@@ -1,7 +1,9 @@
 /// Matrix products by our own tiles (gemm_tile.h). B is packed into panels of 64 columns, in parts that stay
 /// in L1, by the thread that multiplies with them; rows of A are read where they lie, if they lie as products
-/// need them, and are packed before else. Nothing is allocated while they run, where oneDNN's gemm takes its
-/// buffers from malloc.
+/// need them, and are packed first otherwise. Nothing is allocated while they run, where oneDNN's gemm takes
+/// its buffers from malloc.
+
+#include <optional>
 
 #include "kernels/cpu/dense.h"
 #include "kernels/cpu/gemm_tile.h"
@@ -14,7 +16,8 @@ namespace scrawl::cpu {
 
 namespace {
 
-constexpr std::int64_t block_rows = 36 * tile_rows;  ///< whose results wait for their end: 64 KiB
+constexpr std::int64_t block_rows =
+    36 * tile_rows;  ///< whose sums are held until all of K is in them: 64 KiB
 
 /// (M, K) (K, N)
 struct Extents {
@@ -44,18 +47,16 @@ class Product {
   using Value = typename Operand<Element>::Value;
   static constexpr std::int64_t values = Operand<Element>::values;
 
-  /// `panels` are those of B, if they are packed already.
-  Product(const Extents& extents, const Matrix<T>& a, const Matrix<T>& b, const Element* panels, int threads,
-          Workspace& workspace)
+  /// `panels` are those of B, if they are packed already; null while planning.
+  Product(const Extents& extents, const Matrix<T>& a, const Matrix<T>& b,
+          std::optional<const Element*> panels, int threads, Workspace& workspace)
       : extents_(extents), a_(a), b_(b), panels_(panels), threads_(threads) {
     const bool ready =
         std::is_same_v<T, Value> && a.transposed == Transpose::no && extents.depth % values == 0;
     if (!ready) packed_a_ = workspace.take<Value>(extents.rows * padded_depth());
     needs_a_ = !ready;
-    for (int thread = 0; thread < threads; ++thread) {
-      Element* const panel = workspace.take<Element>(panels ? 0 : panel_depth * tile_columns);
-      scratch_.push_back({panel, workspace.take<float>(block_rows * tile_columns)});
-    }
+    part_ = workspace.take<Element>(panels ? 0 : threads * part_elements);
+    sums_ = workspace.take<float>(threads * sums_elements);
   }
 
   /// init(panel) gives the 64 sums to begin with; store(row, column, sums, count) takes up to 16.
@@ -71,7 +72,7 @@ class Product {
         for (auto item = items * thread / threads_; item < items * (thread + 1) / threads_; ++item) {
           const auto panel = item / blocks, block = item % blocks;
           const auto first = extents_.rows * block / blocks, last = extents_.rows * (block + 1) / blocks;
-          const auto& scratch = scratch_[static_cast<std::size_t>(thread)];
+          const Scratch scratch{part_ + thread * part_elements, sums_ + thread * sums_elements};
           multiply(panel, first, last - first, init(panel), scratch);
           for (auto row = first; row < last; ++row)
             for (std::int64_t c = 0; c < tile_columns; c += lanes) {
@@ -87,8 +88,12 @@ class Product {
   std::int64_t depth() const { return elements_for<Element>(extents_.depth); }
   std::int64_t padded_depth() const { return depth() * values; }
 
+  static constexpr std::int64_t part_elements = panel_depth * tile_columns;
+  static constexpr std::int64_t sums_elements = block_rows * tile_columns;
+
+  /// A thread's own.
   struct Scratch {
-    Element* panel;  ///< panel_depth elements of it, which stay in L1
+    Element* part;  ///< of a panel, which stays in L1
     float* sums;
   };
 
@@ -96,15 +101,15 @@ class Product {
                 const Scratch& scratch) {
     if (rows == 0) return;
     if (panels_)
-      return add(first, rows, 0, depth(), panels_ + panel * depth() * tile_columns, init, 0, scratch);
+      return add(first, rows, 0, depth(), *panels_ + panel * depth() * tile_columns, init, 0, scratch);
     for (std::int64_t k = 0; k < depth(); k += panel_depth) {
       const auto count = std::min(panel_depth, depth() - k);
       pack_panel(panel * tile_columns, k * values, std::min(extents_.depth, (k + count) * values),
-                 scratch.panel);
+                 scratch.part);
       if (k == 0)
-        add(first, rows, k, count, scratch.panel, init, 0, scratch);
+        add(first, rows, k, count, scratch.part, init, 0, scratch);
       else
-        add(first, rows, k, count, scratch.panel, scratch.sums, tile_columns, scratch);
+        add(first, rows, k, count, scratch.part, scratch.sums, tile_columns, scratch);
     }
   }
 
@@ -116,7 +121,8 @@ class Product {
                              .panel = panel,
                              .init = init,
                              .init_stride = init_stride,
-                             .out = scratch.sums},
+                             .out = scratch.sums,
+                             .next = panels_ ? nullptr : panel},
                             [&](std::int64_t i) -> const Element* {
                               if constexpr (std::is_same_v<T, Value>)
                                 if (!needs_a_) return elements<Element>(a_.at(first + i, 0)) + k;
@@ -181,11 +187,12 @@ class Product {
 
   Extents extents_;
   Matrix<T> a_, b_;
-  const Element* panels_;
+  std::optional<const Element*> panels_;
   int threads_;
   bool needs_a_;
   Value* packed_a_ = nullptr;
-  std::vector<Scratch> scratch_;
+  Element* part_ = nullptr;  ///< of all threads, like the sums
+  float* sums_ = nullptr;
 };
 
 /// Rows and columns of a tensor whose leading axes are rows.
@@ -211,16 +218,20 @@ auto store_to(const View& y, std::int64_t columns) {
 
 const float* from_zero(std::int64_t) { return zero_row; }
 
-/// Plans a call: `run`<T, Element>(call, workspace) makes its Product and, given a workspace, runs it.
+enum class Pass : std::uint8_t { count, run };
+
+/// Plans a call: `run`<T, Element>(call, workspace, pass) makes its Product, which counts what it needs of
+/// the workspace, and runs it in the pass for that.
 template <class Call, class Run>
 Plan<Call> plan_product(const Call& call, DType type, Products products, Run run) {
   Workspace need;
-  dispatch_products(type, products,
-                    [&]<class T, class Element>() { run.template operator()<T, Element>(call, need); });
+  dispatch_products(type, products, [&]<class T, class Element>() {
+    run.template operator()<T, Element>(call, need, Pass::count);
+  });
   return {.workspace_bytes = need.bytes(), .run = [=](const Call& c, Bytes bytes, Stream) {
             Workspace workspace(bytes);
             dispatch_products(type, products, [&]<class T, class Element>() {
-              run.template operator()<T, Element>(c, workspace);
+              run.template operator()<T, Element>(c, workspace, Pass::run);
             });
           }};
 }
@@ -240,10 +251,11 @@ Plan<Gemm> plan_gemm(Gemm& call, int threads, Products products) {
                   call.y.shape[1]};
   require_elements(e);
   return plan_product(
-      call, call.a.type, products, [=]<class T, class Element>(const Gemm& c, Workspace& workspace) {
-        Product<T, Element> product(e, matrix<T>(c.a, c.transpose_a), matrix<T>(c.b, c.transpose_b), nullptr,
-                                    threads, workspace);
-        if (!c.y.data) return;
+      call, call.a.type, products,
+      [=]<class T, class Element>(const Gemm& c, Workspace& workspace, Pass pass) {
+        Product<T, Element> product(e, matrix<T>(c.a, c.transpose_a), matrix<T>(c.b, c.transpose_b),
+                                    std::nullopt, threads, workspace);
+        if (pass == Pass::count) return;
         dispatch_result<T>(c.y.type, [&]<class Y>() { product.run(from_zero, store_to<Y>(c.y, e.columns)); });
       });
 }
@@ -278,11 +290,13 @@ Plan<DenseForward> plan_forward(DenseForward& call, int threads, Products produc
       if constexpr (std::is_same_v<T, typename Operand<Element>::Value>) place_as_panels<Element>(call.w);
     });
   return plan_product(
-      call, call.x.type, products, [=]<class T, class Element>(const DenseForward& c, Workspace& workspace) {
+      call, call.x.type, products,
+      [=]<class T, class Element>(const DenseForward& c, Workspace& workspace, Pass pass) {
         float* const bias = workspace.take<float>(e.panels() * tile_columns);
         Product<T, Element> product(e, matrix<T>(c.x), matrix<T>(c.w, Transpose::yes),
-                                    c.w.layout ? c.w.as<const Element>() : nullptr, threads, workspace);
-        if (!c.y.data) return;
+                                    c.w.layout ? std::optional(c.w.as<const Element>()) : std::nullopt,
+                                    threads, workspace);
+        if (pass == Pass::count) return;
         for (std::int64_t i = 0; i < e.panels() * tile_columns; i += lanes)
           store(bias + i,
                 c.b.present() ? load(c.b.as<const float>() + i, lanes_from(i, e.columns)) : f32x16{});
@@ -305,9 +319,9 @@ Plan<DenseBackwardData> plan_backward_data(DenseBackwardData& call, int threads,
   require_elements(e);
   return plan_product(
       call, call.dy.type, products,
-      [=]<class T, class Element>(const DenseBackwardData& c, Workspace& workspace) {
-        Product<T, Element> product(e, matrix<T>(c.dy), matrix<T>(c.w), nullptr, threads, workspace);
-        if (!c.dx.data) return;
+      [=]<class T, class Element>(const DenseBackwardData& c, Workspace& workspace, Pass pass) {
+        Product<T, Element> product(e, matrix<T>(c.dy), matrix<T>(c.w), std::nullopt, threads, workspace);
+        if (pass == Pass::count) return;
         dispatch_result<T>(c.dx.type,
                            [&]<class Y>() { product.run(from_zero, store_to<Y>(c.dx, e.columns)); });
       });
@@ -332,14 +346,15 @@ Plan<DenseBackwardWeight> plan_backward_weight(DenseBackwardWeight& call, int th
   const Extents e{call.dw.shape[0], call.x.shape.count() / std::max<std::int64_t>(call.dw.shape[1], 1),
                   call.dw.shape[1]};
   require_elements(e);
-  return plan_product(call, call.x.type, products,
-                      [=]<class T, class Element>(const DenseBackwardWeight& c, Workspace& workspace) {
-                        Product<T, Element> product(e, matrix<T>(c.dy, Transpose::yes), matrix<T>(c.x),
-                                                    nullptr, threads, workspace);
-                        if (!c.dw.data) return;
-                        product.run(from_zero, store_to<float>(c.dw, e.columns));
-                        if (c.db.present()) sum_rows<T>(c.dy, c.db, threads);
-                      });
+  return plan_product(
+      call, call.x.type, products,
+      [=]<class T, class Element>(const DenseBackwardWeight& c, Workspace& workspace, Pass pass) {
+        Product<T, Element> product(e, matrix<T>(c.dy, Transpose::yes), matrix<T>(c.x), std::nullopt, threads,
+                                    workspace);
+        if (pass == Pass::count) return;
+        product.run(from_zero, store_to<float>(c.dw, e.columns));
+        if (c.db.present()) sum_rows<T>(c.dy, c.db, threads);
+      });
 }
 
 /// A call in pairs of bf16.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 
 #include "kernels/view.h"
 
@@ -11,21 +12,29 @@ namespace scrawl::cpu {
 
 /// Whether sharing loops among threads gains anything at present. When another program keeps a core busy, the
 /// caller waits in every loop for a thread that is not running, and two threads are slower than one. Then the
-/// same ranges run on the caller alone, and sharing is tried again after a rest that doubles while it fails.
+/// same ranges run on the caller alone, and sharing is tried again after a rest: a longer one each time that
+/// it fails, a shorter one each time that it gains.
 class Sharing {
  public:
   using Clock = std::chrono::steady_clock;
+  enum class Policy : std::uint8_t { measured, always, never };
 
-  bool pays(Clock::time_point now) const { return now >= alone_until_; }
+  bool pays(Clock::time_point now) const {
+    return policy_ == Policy::measured ? now >= alone_until_ : policy_ == Policy::always;
+  }
 
   /// A shared loop ended at `now`. It lasted `took`; its ranges, alone and one after the other, would have
   /// lasted `alone`.
   void shared(Clock::time_point now, Clock::duration took, Clock::duration alone);
 
+  /// No result depends on it: tests hold loops to that.
+  void set(Policy policy) { policy_ = policy; }
+
   /// That of the loops which the calling thread shares.
   static Sharing& current();
 
  private:
+  Policy policy_ = Policy::measured;
   Clock::time_point alone_until_{};
   Clock::duration took_{}, alone_{}, rest_{};
 };
@@ -41,26 +50,29 @@ void parallel_for(int threads, std::int64_t count, std::int64_t grain, F&& f) {
     if (count > 0) f(std::int64_t{0}, count);
     return;
   }
-  const auto run = [&](std::int64_t i) {
-    f(grains * i / ranges * grain, std::min(grains * (i + 1) / ranges * grain, count));
-  };
+  const auto begin_of = [&](std::int64_t i) { return std::min(grains * i / ranges * grain, count); };
 #ifdef _OPENMP
   using Clock = Sharing::Clock;
   auto& sharing = Sharing::current();
   if (const auto begun = Clock::now(); sharing.pays(begun)) {
-    // Other programs make ranges longer, never shorter: the shortest says what one takes undisturbed.
-    auto shortest = Clock::duration::max().count();
-#pragma omp parallel for num_threads(static_cast <int>(ranges)) schedule(static, 1) reduction(min : shortest)
+    // Other programs make ranges longer, never shorter: the fastest says what an index takes undisturbed.
+    auto each = std::numeric_limits<double>::infinity();
+#pragma omp parallel for num_threads(static_cast <int>(ranges)) schedule(static, 1) reduction(min : each)
     for (std::int64_t i = 0; i < ranges; ++i) {
       const auto start = Clock::now();
-      run(i);
-      shortest = std::min(shortest, (Clock::now() - start).count());
+      f(begin_of(i), begin_of(i + 1));
+      each = std::min(each, static_cast<double>((Clock::now() - start).count()) /
+                                static_cast<double>(begin_of(i + 1) - begin_of(i)));
     }
     const auto ended = Clock::now();
-    return sharing.shared(ended, ended - begun, ranges * Clock::duration(shortest));
+    // Where ranges are single indices, as of loops over threads, they may differ in work: no evidence.
+    if (count > ranges)
+      sharing.shared(ended, ended - begun,
+                     Clock::duration(static_cast<Clock::rep>(each * static_cast<double>(count))));
+    return;
   }
 #endif
-  for (std::int64_t i = 0; i < ranges; ++i) run(i);
+  for (std::int64_t i = 0; i < ranges; ++i) f(begin_of(i), begin_of(i + 1));
 }
 
 /// Cuts a workspace into arrays, each on a 64-byte boundary. Made without a workspace it only counts bytes,

@@ -1,6 +1,6 @@
 #pragma once
-/// Products beside multiples of 16 and 64 (vectors, tiles), single rows and columns, and the networks' dense
-/// layers in small.
+/// Products beside multiples of 16 and 64 (vectors, tiles), of 252 rows (blocks) and of 128 and 256 (parts of
+/// a panel), single rows and columns, and the networks' dense layers in small.
 
 #include <vector>
 
@@ -14,9 +14,9 @@ struct GemmCase {
 };
 
 inline const std::vector<GemmCase> gemm_cases{
-    {0, 3, 5},    {1, 1, 1},    {1, 1, 130},   {1, 65, 3},    {65, 1, 7},
-    {3, 5, 4},    {15, 17, 16}, {16, 16, 16},  {17, 15, 33},  {31, 64, 1},
-    {64, 63, 65}, {65, 64, 64}, {33, 130, 70}, {128, 48, 96}, {7, 257, 129},
+    {0, 3, 5},     {1, 1, 1},     {1, 1, 130},   {1, 65, 3},     {65, 1, 7},      {3, 5, 4},
+    {15, 17, 16},  {16, 16, 16},  {17, 15, 33},  {31, 64, 1},    {64, 63, 65},    {65, 64, 64},
+    {33, 130, 70}, {128, 48, 96}, {7, 257, 129}, {253, 65, 258}, {509, 130, 300},
 };
 
 struct DenseCase {
@@ -37,6 +37,7 @@ inline const std::vector<DenseCase> dense_cases{
     {0, 5, 31, 257, Activation::tanh, Optional::absent},
     {9, 3, 128, 64, Activation::relu},
     {7, 5, 96, 30},
+    {0, 40, 300, 70},
 };
 
 }  // namespace scrawl::test

@@ -166,12 +166,14 @@ class CommandLine(unittest.TestCase):
         resume, killed_in_time = [], 0
         for _ in range(4):
             saved = set(killed.glob("checkpoints/step_*/DONE"))
-            process = subprocess.Popen(self.train(killed, *often, *resume), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            process = subprocess.Popen(self.train(killed, *often, *resume), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            deadline = time.monotonic() + 60
             while process.poll() is None and set(killed.glob("checkpoints/step_*/DONE")) <= saved:
+                self.assertLess(time.monotonic(), deadline, "no checkpoint came")
                 time.sleep(0.002)
             time.sleep(draw.uniform(0, 0.1))
             process.kill()
-            process.communicate()
+            process.wait()
             killed_in_time += process.returncode == -signal.SIGKILL
             resume = ["--resume"]
         self.assertGreater(killed_in_time, 0, "every process ended before it was killed")
@@ -182,6 +184,17 @@ class CommandLine(unittest.TestCase):
             # Metrics differ in seconds only; weights must not differ at all.
             self.assertEqual(tensor_bytes(whole / path), tensor_bytes(killed / path), name)
         self.assertEqual(columns(whole / "results.csv"), columns(killed / "results.csv"))
+
+    def test_threads_spin_for_a_bounded_time_unless_the_environment_says_otherwise(self):
+        for mine, bounded in (({}, True), ({"OMP_WAIT_POLICY": "passive"}, False), ({"GOMP_SPINCOUNT": "7"}, False)):
+            environment = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+            process = subprocess.Popen(self.train(self.folder / f"spin{len(mine)}{bounded}", "--epochs", 100000),
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment | mine)
+            process.stderr.read(1)  # it has begun
+            started_with = pathlib.Path(f"/proc/{process.pid}/environ").read_text().split("\0")
+            process.kill()
+            process.communicate()
+            self.assertEqual("GOMP_SPINCOUNT=20000" in started_with, bounded)
 
     def test_signals_save_a_checkpoint_and_leave_with_their_code(self):
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
@@ -316,6 +329,13 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(lenient.returncode, 0, lenient.stderr)
         self.assertGreaterEqual(json.loads(lenient.stdout)["skipped"], 1)
         self.expect(run("eval", self.run_folder, "--data", data, "--split", "train", "--strict"), 3, "0.png")
+
+    def test_settings_that_cannot_be_used(self):
+        for assignment, complaint in (("training.epochs=many", "--set: training.epochs: expected a whole number"),
+                                      ("training.epoch=3", "--set: training.epoch: unknown key; did you mean epochs?"),
+                                      ("training.precision=bf166", "got bf166; did you mean bf16?"),
+                                      ("training.epochs", "expected key=value")):
+            self.expect(run("train", self.recipe, "--data", self.data, "--set", assignment), 2, complaint)
 
     def test_a_configuration_file_changes_how_eval_reads_data(self):
         config = self.folder / "over.toml"

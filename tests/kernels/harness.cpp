@@ -62,6 +62,7 @@ const std::vector<Setting>& settings() {
   static const std::vector<Setting> all{
       {.selection = {.threads = 2}},
       {.selection = {.threads = 1}},
+      {.selection = {.threads = 3}},
       {.selection = {.threads = 2}, .images = Images::native},
       {.selection = {.threads = 2}, .memory = Memory::in_place},
       {.selection = {.kernels = KernelSet::native, .threads = 2}},

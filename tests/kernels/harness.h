@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/cpu/parallel.h"
 #include "kernels/reference/backend.h"
 #include "tests/cases/case.h"
 #include "tests/kernels/stage.h"
@@ -75,7 +76,8 @@ void expect_repeated(const Values& first, const Values& second, std::vector<std:
 
 enum class Runs : std::uint8_t { once, twice };
 
-/// Plans the call and runs it. The errors of its planner are passed on.
+/// Plans the call and runs it, once with loops shared among threads and once on one: the bits must be the
+/// same. The errors of its planner are passed on.
 template <class Call>
 Observed observe(const Backend& backend, const Setting& setting, Call call, const Values& inputs,
                  Runs runs = Runs::twice) {
@@ -83,9 +85,11 @@ Observed observe(const Backend& backend, const Setting& setting, Call call, cons
   const Plan<Call> plan = (backend.*operation<Call>.planner)(call, setting.selection);
   Stage stage(backend, bound(call), plan.workspace_bytes, setting.memory);
   Observed observed{.variant = plan.variant};
+  auto& sharing = cpu::Sharing::current();
   for (const auto poison : {std::byte{0x3c}, std::byte{0xff}}) {
     if (runs == Runs::once && poison == std::byte{0x3c}) continue;
     stage.set(inputs, poison);
+    sharing.set(observed.outputs.empty() ? cpu::Sharing::Policy::always : cpu::Sharing::Policy::never);
     plan.run(call, stage.workspace(), nullptr);
     auto outputs = stage.outputs();
     if (!observed.outputs.empty()) expect_repeated(observed.outputs, outputs, observed.problems);

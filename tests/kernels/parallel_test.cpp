@@ -31,10 +31,10 @@ Ran run(int threads, std::int64_t count, std::int64_t grain) {
   return ran;
 }
 
-/// As after loops of 100 ms that took as long shared as alone.
-void find_sharing_worthless() {
-  Sharing::current().shared(Sharing::Clock::now() + std::chrono::hours(1), milliseconds(100),
-                            milliseconds(100));
+/// Calls f on a thread with a Sharing of its own.
+template <class F>
+void on_new_thread(F f) {
+  std::thread(f).join();
 }
 
 TEST(ParallelFor, cuts_into_multiples_of_the_grain) {
@@ -45,18 +45,53 @@ TEST(ParallelFor, cuts_into_multiples_of_the_grain) {
 }
 
 TEST(ParallelFor, runs_the_same_ranges_alone) {
-  std::thread([] {  // with a Sharing of its own
+  on_new_thread([] {
+    Sharing::current().set(Sharing::Policy::always);
     const auto shared = run(3, 100, 8);
-    find_sharing_worthless();
+    Sharing::current().set(Sharing::Policy::never);
     const auto alone = run(3, 100, 8);
     EXPECT_EQ(alone.ranges, shared.ranges);
     EXPECT_EQ(alone.threads, std::set{std::this_thread::get_id()});
 #ifdef _OPENMP
     EXPECT_EQ(shared.threads.size(), 3u);
 #endif
-  })
-      .join();
+  });
 }
+
+#ifdef _OPENMP
+
+bool sharing_pays() { return Sharing::current().pays(Sharing::Clock::now()); }
+
+/// Indices that take time, whoever has the processors.
+void rest(std::int64_t indices) { std::this_thread::sleep_for(indices * milliseconds(30)); }
+
+TEST(ParallelFor, is_shared_while_threads_work_at_the_same_time) {
+  on_new_thread([] {
+    run(2, 2, 1);  // starts the other thread
+    for (int loop = 0; loop < 5; ++loop) {
+      parallel_for(2, 3, 1,
+                   [](std::int64_t begin, std::int64_t end) { rest(end - begin); });  // 1 and 2 indices
+      EXPECT_TRUE(sharing_pays()) << loop;
+    }
+  });
+}
+
+TEST(ParallelFor, is_no_longer_shared_where_threads_wait_for_each_other) {
+  on_new_thread([] {
+    std::mutex processor;
+    bool paid = true;
+    for (int loop = 0; loop < 5 && paid; ++loop) {
+      parallel_for(2, 4, 1, [&](std::int64_t begin, std::int64_t end) {
+        const std::lock_guard lock(processor);
+        rest(end - begin);
+      });
+      paid = sharing_pays();
+    }
+    EXPECT_FALSE(paid);
+  });
+}
+
+#endif
 
 /// A stretch of loops of 5 ms, each `gain` times as long alone: how much of it was shared.
 milliseconds shared_time(Sharing& sharing, Sharing::Clock::time_point& now, milliseconds stretch,
