@@ -238,7 +238,8 @@ SCRAWL_INLINE auto load(const T* from, int count) {
 #else
   if (count >= lanes) return load(from);
   Vector packed{};
-  std::memcpy(&packed, static_cast<const void*>(from), static_cast<std::size_t>(count) * sizeof(T));
+  if (count > 0)
+    std::memcpy(&packed, static_cast<const void*>(from), static_cast<std::size_t>(count) * sizeof(T));
   return Packed<T>::widen(packed);
 #endif
 }
@@ -256,8 +257,9 @@ SCRAWL_INLINE void store(T* to, Vector value, int count) {
   else
     _mm_mask_storeu_epi8(to, mask, (__m128i)packed);
 #else
-  const auto bytes = static_cast<std::size_t>(std::min(count, lanes)) * sizeof(T);
-  std::memcpy(static_cast<void*>(to), &packed, bytes);
+  if (count > 0)
+    std::memcpy(static_cast<void*>(to), &packed,
+                static_cast<std::size_t>(std::min(count, lanes)) * sizeof(T));
 #endif
 }
 
@@ -371,7 +373,7 @@ SCRAWL_INLINE f32x16 log(f32x16 x) {
   const mask16 subnormal = less(x, broadcast(std::numeric_limits<float>::min()));
   const f32x16 scaled = select(subnormal, x * 0x1p23f, x);
   // The mantissa moves to [sqrt(1/2), sqrt(2)) by taking sqrt(1/2) from the bits, one exponent at a time.
-  const i32x16 from_root = (i32x16)scaled - 0x3f3504f3;
+  const i32x16 from_root = (i32x16)((u32x16)scaled - 0x3f3504f3u);  // unsigned: it wraps below 0
   const f32x16 m = (f32x16)((from_root & 0x007fffff) + 0x3f3504f3);
   const f32x16 e =
       __builtin_convertvector(from_root >> 23, f32x16) - select(subnormal, broadcast(23.0f), f32x16{});

@@ -229,11 +229,10 @@ Idx read_idx(const fs::path& path) {
     if (file.read(big.data(), 4) != 4) throw DataError("{}: truncated within its header", path.string());
     const std::int64_t extent = std::int64_t{big[0]} << 24 | big[1] << 16 | big[2] << 8 | big[3];
     idx.shape.push_back(extent);
-    // Checked axis by axis: three large extents would overflow before one check at the end.
-    total *= extent;
-    if (total > max_idx_bytes)
+    if (extent > 0 && total > max_idx_bytes / extent)
       throw DataError("{}: expected at most {} bytes, got a header that says more", path.string(),
                       max_idx_bytes);
+    total *= extent;
   }
   // In chunks, so that a header that lies costs no memory.
   while (static_cast<std::int64_t>(idx.data.size()) < total) {
