@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <limits>
+#include <optional>
 
 #include "kernels/view.h"
 
@@ -23,9 +24,9 @@ class Sharing {
     return policy_ == Policy::measured ? now >= alone_until_ : policy_ == Policy::always;
   }
 
-  /// A shared loop ended at `now`. It lasted `took`; its ranges, alone and one after the other, would have
-  /// lasted `alone`.
-  void shared(Clock::time_point now, Clock::duration took, Clock::duration alone);
+  /// A shared loop ran from `begun` to `ended`; its ranges, alone and one after the other, would have taken
+  /// `alone`, if that is known.
+  void shared(Clock::time_point begun, Clock::time_point ended, std::optional<Clock::duration> alone);
 
   /// No result depends on it: tests hold loops to that.
   void set(Policy policy) { policy_ = policy; }
@@ -35,7 +36,7 @@ class Sharing {
 
  private:
   Policy policy_ = Policy::measured;
-  Clock::time_point alone_until_{};
+  Clock::time_point alone_until_{}, ended_{};
   Clock::duration took_{}, alone_{}, rest_{};
 };
 
@@ -64,12 +65,10 @@ void parallel_for(int threads, std::int64_t count, std::int64_t grain, F&& f) {
       each = std::min(each, static_cast<double>((Clock::now() - start).count()) /
                                 static_cast<double>(begin_of(i + 1) - begin_of(i)));
     }
-    const auto ended = Clock::now();
-    // Where ranges are single indices, as of loops over threads, they may differ in work: no evidence.
-    if (count > ranges)
-      sharing.shared(ended, ended - begun,
-                     Clock::duration(static_cast<Clock::rep>(each * static_cast<double>(count))));
-    return;
+    // Single indices, as of loops over threads, may differ in work: of those nothing is known.
+    std::optional<Clock::duration> alone;
+    if (count > ranges) alone = Clock::duration(static_cast<Clock::rep>(each * static_cast<double>(count)));
+    return sharing.shared(begun, Clock::now(), alone);
   }
 #endif
   for (std::int64_t i = 0; i < ranges; ++i) f(begin_of(i), begin_of(i + 1));

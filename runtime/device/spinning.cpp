@@ -15,7 +15,7 @@ void bound_spinning(char** arguments) {
   }
   if (std::getenv(spin_count) || std::getenv("OMP_WAIT_POLICY")) return;
   setenv(bounded, "1", 1);
-  setenv(spin_count, "20000", 1);
+  setenv(spin_count, "100000", 1);
   execv("/proc/self/exe", arguments);
   unsetenv(bounded);  // it could not start over: it spins as before
   unsetenv(spin_count);

@@ -194,7 +194,7 @@ class CommandLine(unittest.TestCase):
             started_with = pathlib.Path(f"/proc/{process.pid}/environ").read_text().split("\0")
             process.kill()
             process.communicate()
-            self.assertEqual("GOMP_SPINCOUNT=20000" in started_with, bounded)
+            self.assertEqual("GOMP_SPINCOUNT=100000" in started_with, bounded)
 
     def test_signals_save_a_checkpoint_and_leave_with_their_code(self):
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):

@@ -101,7 +101,7 @@ milliseconds shared_time(Sharing& sharing, Sharing::Clock::time_point& now, mill
   for (const auto end = now + stretch; now < end; now += loop) {
     if (!sharing.pays(now)) continue;
     shared += milliseconds(5);
-    sharing.shared(now, loop, std::chrono::duration_cast<Sharing::Clock::duration>(gain * loop));
+    sharing.shared(now, now + loop, std::chrono::duration_cast<Sharing::Clock::duration>(gain * loop));
   }
   return shared;
 }
@@ -116,10 +116,19 @@ TEST(Sharing, rests_while_it_gains_nothing_and_recovers) {
   Sharing sharing;
   Sharing::Clock::time_point now{std::chrono::hours(1)};
   shared_time(sharing, now, milliseconds(10000), 0.9);
-  EXPECT_LT(shared_time(sharing, now, milliseconds(20000), 0.9), milliseconds(400)) << "rests grow";
-  EXPECT_GT(shared_time(sharing, now, milliseconds(20000), 1.9), milliseconds(18000));
-  shared_time(sharing, now, milliseconds(10), 0.5);
+  EXPECT_LT(shared_time(sharing, now, milliseconds(20000), 0.9), milliseconds(800)) << "rests grow";
+  EXPECT_GT(shared_time(sharing, now, milliseconds(20000), 1.9), milliseconds(17000));
+  shared_time(sharing, now, milliseconds(50), 0.5);
   EXPECT_GT(shared_time(sharing, now, milliseconds(200), 1.9), milliseconds(100)) << "and shrink again";
+}
+
+TEST(Sharing, takes_no_evidence_of_threads_that_slept) {
+  Sharing sharing;
+  for (Sharing::Clock::time_point now{std::chrono::hours(1)}; now.time_since_epoch() < std::chrono::hours(2);
+       now += std::chrono::seconds(1)) {
+    sharing.shared(now, now + milliseconds(40), milliseconds(30));
+    ASSERT_TRUE(sharing.pays(now + milliseconds(41)));
+  }
 }
 
 }  // namespace
