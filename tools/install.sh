@@ -9,6 +9,7 @@ wanted=(
   libdnnl-dev ocl-icd-opencl-dev                   # CPU kernels; its CMake package asks for OpenCL
   libfreetype-dev libharfbuzz-dev libstb-dev       # synthetic handwriting, images
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libutf8proc-dev zlib1g-dev
+  libboost-context-dev                             # lanes of simt
   libgtest-dev libgmock-dev libbenchmark-dev
   wamerican wngerman wfrench                       # words for synthetic handwriting
   "$@"

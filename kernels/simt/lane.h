@@ -1,0 +1,39 @@
+#pragma once
+/// What the building blocks of kernels/cuda/device call: the lane that the calling thread runs. Defined out
+/// of line, where no access is looked at.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "kernels/simt/report.h"
+
+namespace scrawl::simt {
+
+inline constexpr int warp_lanes = 32;
+
+struct Dim {
+  unsigned x = 1, y = 1, z = 1;
+};
+
+/// A meeting of the lanes of a warp: the last that comes works on everybody's slot, then all go on.
+struct Meeting {
+  Site site;
+  std::uint32_t mask;
+  void* slot;
+  void (*work)(const std::array<void*, warp_lanes>& slots, std::uint32_t mask);
+};
+
+int thread_of_lane();  ///< in its block
+int threads_of_block();
+Dim block_of_lane();
+Dim blocks_of_grid();
+std::byte* shared_of_block();
+void sync(const Site&);
+void meet(const Meeting&);
+
+/// Ends the block with a report.
+[[noreturn]] void fail_lane(Fault, const std::string& what);
+
+}  // namespace scrawl::simt

@@ -1,0 +1,87 @@
+#include "kernels/simt/machine.h"
+
+#include <algorithm>
+#include <atomic>
+#include <numeric>
+#include <thread>
+
+#include "kernels/error.h"
+
+namespace scrawl::simt {
+
+/// What a thread keeps from launch to launch.
+struct Machine::Worker {
+  explicit Worker(AddressSpace& memory) : memory(memory) {}
+  ~Worker() { memory.release(shared); }
+
+  /// Of exactly so many bytes, so that the first byte beyond is nobody's.
+  std::byte* shared_of(std::size_t bytes) {
+    if (bytes == shared_bytes) return shared;
+    memory.release(shared);
+    shared = bytes > 0 ? memory.allocate(bytes) : nullptr;
+    if (bytes > 0 && !shared) throw MemoryError("simt: no addresses for {} bytes of shared memory", bytes);
+    shared_bytes = bytes;
+    return shared;
+  }
+
+  AddressSpace& memory;
+  Stacks stacks{Grid::most_threads};
+  std::byte* shared = nullptr;
+  std::size_t shared_bytes = 0;
+  std::vector<Site> sites;
+};
+
+Machine::Machine(int workers) {
+  const auto count =
+      workers > 0 ? workers : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  for (int i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>(memory_));
+}
+
+Machine::~Machine() = default;
+
+std::optional<Report> Machine::run(const Grid& grid, const Schedule& schedule) {
+  if (const auto wrong = grid.refusal(); !wrong.empty())
+    return Report{Fault::argument, std::string(grid.kernel) + ": " + wrong};
+  std::vector<std::uint64_t> order(std::uint64_t{grid.blocks.x} * grid.blocks.y * grid.blocks.z);
+  std::iota(order.begin(), order.end(), 0);
+  std::shuffle(order.begin(), order.end(), std::minstd_rand(static_cast<std::uint32_t>(schedule.seed)));
+
+  std::optional<Races> races;
+  if (schedule.look_for == Schedule::LookFor::races) races.emplace();
+  const auto workers = races ? 1 : std::min<std::size_t>(workers_.size(), order.size());
+  std::atomic<std::size_t> next = 0, failed_at = order.size();
+  std::vector<std::pair<std::size_t, Report>> reports(workers_.size(), {order.size(), {}});
+  const auto work = [&](std::size_t number) {
+    auto& worker = *workers_[number];
+    for (auto i = next++; i < failed_at; i = next++) {
+      const auto at = order[i];
+      const Dim index{static_cast<unsigned>(at % grid.blocks.x),
+                      static_cast<unsigned>(at / grid.blocks.x % grid.blocks.y),
+                      static_cast<unsigned>(at / grid.blocks.x / grid.blocks.y)};
+      Block block(memory_, grid, index, schedule, worker.stacks, worker.shared_of(grid.shared_bytes),
+                  worker.sites, races ? &*races : nullptr);
+      if (block.run()) continue;
+      // Blocks before this one are running or have run: the first report does not depend on the workers.
+      reports[number] = {i, block.report()};
+      auto first = failed_at.load();
+      while (i < first && !failed_at.compare_exchange_weak(first, i)) {
+      }
+      break;
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 1; i < workers; ++i) threads.emplace_back(work, i);
+    work(0);
+  }
+  for (auto& worker : workers_) {
+    for (const auto& site : worker->sites)
+      if (std::ranges::find(sites_, site) == sites_.end()) sites_.push_back(site);
+    worker->sites.clear();
+  }
+  const auto first = std::ranges::min_element(reports, {}, [](const auto& report) { return report.first; });
+  if (first->first == order.size()) return std::nullopt;
+  return first->second;
+}
+
+}  // namespace scrawl::simt

@@ -1,0 +1,111 @@
+/// The machine finds what is wrong with a kernel, and nothing wrong with one that is right.
+
+#include "kernels/simt/machine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/simt/teaching.h"
+
+namespace scrawl::simt {
+namespace {
+
+constexpr std::uint64_t seeds = 20;
+
+std::string text(const std::optional<Report>& report) { return report ? report->message : "nothing"; }
+
+TEST(machine, right_kernels_are_right_under_every_schedule) {
+  Machine machine;
+  for (const auto& lesson : teaching::right_lessons())
+    for (const int turn : {0, 1, 7, 64})
+      for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+        const auto [report, right] = lesson.run(machine, {.seed = seed, .accesses_per_turn = turn});
+        EXPECT_TRUE(!report && right) << lesson.name << ", seed " << seed << ": " << text(report);
+      }
+}
+
+TEST(machine, right_kernels_have_no_races) {
+  Machine machine;
+  for (const auto& lesson : teaching::right_lessons())
+    for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+      const auto [report, right] = lesson.run(machine, {.seed = seed, .look_for = Schedule::LookFor::races});
+      EXPECT_TRUE(!report && right) << lesson.name << ", seed " << seed << ": " << text(report);
+    }
+}
+
+TEST(machine, races_are_found_whatever_the_schedule) {
+  Machine machine;
+  for (const auto& lesson : teaching::racing_lessons())
+    for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+      const auto report = lesson.run(machine, {.seed = seed, .look_for = Schedule::LookFor::races}).report;
+      ASSERT_TRUE(report) << lesson.name << ", seed " << seed;
+      EXPECT_EQ(name_of(report->fault), name_of(Fault::race)) << lesson.name << ": " << text(report);
+    }
+}
+
+TEST(machine, wrong_kernels_are_reported_under_every_schedule) {
+  Machine machine;
+  for (const auto& lesson : teaching::wrong_lessons())
+    for (const int turn : {0, 7})
+      for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+        const auto report = lesson.run(machine, {.seed = seed, .accesses_per_turn = turn}).report;
+        ASSERT_TRUE(report) << lesson.name << ", seed " << seed;
+        EXPECT_EQ(name_of(report->fault), name_of(lesson.fault)) << lesson.name << ": " << text(report);
+        EXPECT_THAT(report->message, testing::HasSubstr(lesson.words)) << lesson.name;
+      }
+}
+
+TEST(machine, a_report_repeats_with_its_seed) {
+  for (const auto& lesson : teaching::wrong_lessons()) {
+    Machine first(1), second(2);
+    const Schedule schedule{.seed = 11};
+    const auto fault = [&](Machine& machine) { return lesson.run(machine, schedule).report->fault; };
+    EXPECT_EQ(fault(first), fault(second)) << lesson.name;
+  }
+}
+
+TEST(machine, a_mutant_without_any_one_building_block_is_noticed) {
+  int sites = 0;
+  for (const auto& lesson : teaching::right_lessons()) {
+    Machine machine;
+    ASSERT_FALSE(lesson.run(machine, {}).report);
+    for (const auto& site : std::vector(machine.sites())) {
+      ++sites;
+      for (const auto look_for : {Schedule::LookFor::faults, Schedule::LookFor::races}) {
+        std::uint64_t noticed = 0;
+        for (std::uint64_t seed = 0; seed < 3 * seeds; ++seed) {
+          const auto [report, right] = lesson.run(
+              machine, {.seed = seed, .accesses_per_turn = 4, .look_for = look_for, .without = &site});
+          noticed += report || !right;
+        }
+        EXPECT_GT(noticed, 0u) << lesson.name << " without " << to_string(site)
+                               << (look_for == Schedule::LookFor::races ? ", by its races"
+                                                                        : ", by its results");
+      }
+    }
+  }
+  EXPECT_EQ(sites, 8);
+}
+
+TEST(machine, launches_that_a_gpu_would_refuse_are_refused) {
+  Machine machine;
+  const auto message = [&](const Grid& grid) { return text(machine.run(grid, {})); };
+  EXPECT_THAT(message({.kernel = "k", .threads = 1025}), testing::HasSubstr("1 to 1024 threads"));
+  EXPECT_THAT(message({.kernel = "k", .blocks = {1, 65536}}), testing::HasSubstr("65535"));
+  EXPECT_THAT(message({.kernel = "k", .shared_bytes = 1 << 20}), testing::HasSubstr("shared memory"));
+}
+
+TEST(address_space, memory_is_undefined_and_never_given_out_twice) {
+  AddressSpace memory;
+  auto* const first = memory.allocate(100);
+  EXPECT_EQ(*memory.states(first), State::undefined);
+  EXPECT_EQ(memory.states(first)[100], State::unallocated);
+  EXPECT_TRUE(std::isnan(*reinterpret_cast<float*>(first)));
+  EXPECT_TRUE(memory.release(first));
+  EXPECT_FALSE(memory.release(first));
+  EXPECT_EQ(*memory.states(first), State::unallocated);
+  EXPECT_NE(memory.allocate(100), first);
+}
+
+}  // namespace
+}  // namespace scrawl::simt

@@ -1,0 +1,270 @@
+#include "tests/simt/teaching.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <vector>
+
+#include "kernels/cuda/device/launch.h"
+#include "kernels/cuda/device/warp.h"
+
+namespace scrawl::simt::teaching {
+
+namespace {
+
+/// An array in the machine's memory.
+template <class T>
+class Array {
+ public:
+  Array(Machine& machine, std::size_t count) : machine_(machine), count_(count) {
+    data_ = reinterpret_cast<T*>(machine.memory().allocate(count * sizeof(T)));
+  }
+  Array(Machine& machine, const std::vector<T>& values) : Array(machine, values.size()) {
+    std::memcpy(data_, values.data(), count_ * sizeof(T));
+    machine.memory().define(reinterpret_cast<std::byte*>(data_), count_ * sizeof(T));
+  }
+  ~Array() { machine_.memory().release(reinterpret_cast<std::byte*>(data_)); }
+  Array(const Array&) = delete;
+  Array& operator=(const Array&) = delete;
+
+  T* data() const { return data_; }
+  std::vector<T> values() const { return {data_, data_ + count_}; }
+
+ private:
+  Machine& machine_;
+  std::size_t count_;
+  T* data_;
+};
+
+std::vector<int> counted(std::size_t count) {
+  std::vector<int> values(count);
+  std::iota(values.begin(), values.end(), 1);
+  return values;
+}
+
+constexpr int lanes = 96;
+
+// --------------------------------------------------------------------------------------------------- right
+
+struct Tile {
+  int values[lanes];
+};
+
+/// Each block turns its values around.
+SCRAWL_KERNEL void reverse(const int* x, int* y) {
+  auto& tile = shared_memory<Tile>();
+  const int first = static_cast<int>(block_index().x) * block_size();
+  tile.values[thread_index()] = x[first + thread_index()];
+  sync_block();
+  y[first + thread_index()] = tile.values[block_size() - 1 - thread_index()];
+}
+
+Lesson::Outcome run_reverse(Machine& machine, const Schedule& schedule) {
+  const auto x = counted(3 * lanes);
+  const Array<int> from(machine, x), to(machine, x.size());
+  auto report = run(machine, schedule,
+                    {.kernel = "reverse", .blocks = {3}, .threads = lanes, .shared_bytes = sizeof(Tile)},
+                    reverse, static_cast<const int*>(from.data()), to.data());
+  auto expected = x;
+  for (int block = 0; block < 3; ++block)
+    std::reverse(expected.begin() + block * lanes, expected.begin() + (block + 1) * lanes);
+  const bool right = to.values() == expected;
+  return {std::move(report), right};
+}
+
+struct Sums {
+  int of_warp[warp_size];
+};
+
+/// The sum of a block's values, by shuffles and then through shared memory, several times over the same
+/// memory.
+SCRAWL_KERNEL void add_up(const int* x, int* sums, int rounds) {
+  auto& shared = shared_memory<Sums>();
+  for (int round = 0; round < rounds; ++round) {
+    int sum = x[round * block_size() + thread_index()];
+    for (int distance = warp_size / 2; distance > 0; distance /= 2) sum += shuffle_down(sum, distance);
+    if (lane_index() == 0) shared.of_warp[warp_index()] = sum;
+    sync_block();
+    if (thread_index() == 0) {
+      int total = 0;
+      for (int warp = 0; warp < block_size() / warp_size; ++warp) total += shared.of_warp[warp];
+      sums[round] = total;
+    }
+    sync_block();
+  }
+}
+
+Lesson::Outcome run_add_up(Machine& machine, const Schedule& schedule) {
+  constexpr int rounds = 3;
+  const auto x = counted(rounds * lanes);
+  const Array<int> from(machine, x), sums(machine, rounds);
+  auto report = run(machine, schedule, {.kernel = "add_up", .threads = lanes, .shared_bytes = sizeof(Sums)},
+                    add_up, static_cast<const int*>(from.data()), sums.data(), rounds);
+  std::vector<int> expected(rounds);
+  for (int round = 0; round < rounds; ++round)
+    expected[static_cast<std::size_t>(round)] =
+        std::accumulate(x.begin() + round * lanes, x.begin() + (round + 1) * lanes, 0);
+  const bool right = sums.values() == expected;
+  return {std::move(report), right};
+}
+
+/// Neighbours in a warp pass values on through shared memory.
+SCRAWL_KERNEL void pass_on(const int* x, int* y, int rounds) {
+  auto& tile = shared_memory<Tile>();
+  int value = x[thread_index()];
+  for (int round = 0; round < rounds; ++round) {
+    tile.values[thread_index()] = value;
+    sync_warp();
+    value = tile.values[warp_index() * warp_size + (lane_index() + 1) % warp_size];
+    sync_warp();
+  }
+  y[thread_index()] = value;
+}
+
+Lesson::Outcome run_pass_on(Machine& machine, const Schedule& schedule) {
+  const auto x = counted(lanes);
+  const Array<int> from(machine, x), to(machine, lanes);
+  auto report = run(machine, schedule, {.kernel = "pass_on", .threads = lanes, .shared_bytes = sizeof(Tile)},
+                    pass_on, static_cast<const int*>(from.data()), to.data(), 3);
+  bool right = true;
+  const auto y = to.values();
+  for (int i = 0; i < lanes; ++i)
+    right &= y[static_cast<std::size_t>(i)] == x[static_cast<std::size_t>(i / 32 * 32 + (i + 3) % 32)];
+  return {std::move(report), right};
+}
+
+/// Places in front of each lane that hold odd values, by a vote; the running sum, by a scan.
+SCRAWL_KERNEL void count_odd(const int* x, int* before, int* running) {
+  const int value = x[thread_index()];
+  const auto odd = ballot(value % 2 != 0);
+  before[thread_index()] = __builtin_popcount(odd & ((1u << lane_index()) - 1));
+  running[thread_index()] = scan_warp(value, [](int a, int b) { return a + b; });
+}
+
+Lesson::Outcome run_count_odd(Machine& machine, const Schedule& schedule) {
+  const std::vector<int> x{3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3,
+                           2, 3, 8, 4, 6, 2, 6, 4, 3, 3, 8, 3, 2, 7, 9, 5};
+  const Array<int> from(machine, x), before(machine, x.size()), running(machine, x.size());
+  auto report = run(machine, schedule, {.kernel = "count_odd", .threads = warp_size}, count_odd,
+                    static_cast<const int*>(from.data()), before.data(), running.data());
+  bool right = true;
+  int odd = 0, sum = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    sum += x[i];
+    right &= before.values()[i] == odd && running.values()[i] == sum;
+    odd += x[i] % 2;
+  }
+  return {std::move(report), right};
+}
+
+constexpr Lesson right[] = {
+    {"reverse", run_reverse}, {"add_up", run_add_up}, {"pass_on", run_pass_on}, {"count_odd", run_count_odd}};
+
+// --------------------------------------------------------------------------------------------------- wrong
+
+/// Runs a kernel of (int* x) on 64 values, shared memory for 64 more.
+template <void (*kKernel)(int*)>
+Lesson::Outcome run_wrong(Machine& machine, const Schedule& schedule) {
+  const Array<int> x(machine, counted(64));
+  return {run(machine, schedule, {.kernel = "wrong", .threads = 64, .shared_bytes = 64 * sizeof(int)},
+              kKernel, x.data()),
+          false};
+}
+
+SCRAWL_KERNEL void reads_behind_the_end(int* x) {
+  const int value = x[thread_index() + 1];
+  sync_block();
+  x[thread_index()] = value;
+}
+SCRAWL_KERNEL void writes_before_the_start(int* x) { x[thread_index() - 1] = 0; }
+SCRAWL_KERNEL void writes_behind_shared_memory(int*) { shared_memory<Tile>().values[thread_index() + 1] = 0; }
+SCRAWL_KERNEL void reads_what_nobody_wrote(int* x) { x[thread_index()] = shared_memory<Tile>().values[0]; }
+SCRAWL_KERNEL void reads_two_at_an_odd_place(int* x) {
+  if (thread_index() == 1) *reinterpret_cast<volatile double*>(x + 1) = 0;
+}
+SCRAWL_KERNEL void returns_before_the_barrier(int* x) {
+  if (x[thread_index()] == 7) return;
+  sync_block();
+}
+SCRAWL_KERNEL void meets_at_two_places(int* x) {
+  if (x[thread_index()] > 7)
+    sync_block();
+  else
+    sync_block();
+}
+SCRAWL_KERNEL void names_others_only(int*) { sync_warp(all_lanes & ~(1u << lane_index())); }
+SCRAWL_KERNEL void names_one_that_returned(int*) {
+  if (lane_index() == 5) return;
+  sync_warp();
+}
+SCRAWL_KERNEL void disagrees_about_the_mask(int*) { sync_warp(lane_index() < 16 ? all_lanes : 0xffff0000u); }
+SCRAWL_KERNEL void reads_a_lane_that_takes_no_part(int* x) {
+  if (lane_index() < 16) x[thread_index()] = shuffle(1, 16 + lane_index(), 0x0000ffffu);
+}
+SCRAWL_KERNEL void waits_in_a_circle(int*) {
+  if (warp_index() == 0)
+    sync_block();
+  else if (lane_index() == 0)
+    sync_block();
+  else
+    sync_warp(0xfffffffeu), sync_warp(all_lanes);
+}
+
+volatile int host_value = 0;
+SCRAWL_KERNEL void writes_to_the_host(int* x) { host_value = x[0]; }
+
+constexpr WrongLesson wrong[] = {
+    {{"reads_behind_the_end", run_wrong<reads_behind_the_end>},
+     Fault::bounds,
+     "byte 256 of 256 bytes of global"},
+    {{"writes_before_the_start", run_wrong<writes_before_the_start>}, Fault::bounds, "write of 4 bytes"},
+    {{"writes_behind_shared_memory", run_wrong<writes_behind_shared_memory>},
+     Fault::bounds,
+     "256 bytes of shared"},
+    {{"reads_what_nobody_wrote", run_wrong<reads_what_nobody_wrote>}, Fault::undefined, "nobody has written"},
+    {{"reads_two_at_an_odd_place", run_wrong<reads_two_at_an_odd_place>}, Fault::alignment, "8 bytes"},
+    {{"returns_before_the_barrier", run_wrong<returns_before_the_barrier>}, Fault::divergence, "returned"},
+    {{"meets_at_two_places", run_wrong<meets_at_two_places>}, Fault::divergence, "sync_block at teaching.cu"},
+    {{"names_others_only", run_wrong<names_others_only>}, Fault::mask, "leaves out the calling lane"},
+    {{"names_one_that_returned", run_wrong<names_one_that_returned>}, Fault::mask, "returned"},
+    {{"disagrees_about_the_mask", run_wrong<disagrees_about_the_mask>}, Fault::mask, "mask"},
+    {{"reads_a_lane_that_takes_no_part", run_wrong<reads_a_lane_that_takes_no_part>},
+     Fault::mask,
+     "takes no part"},
+    {{"waits_in_a_circle", run_wrong<waits_in_a_circle>}, Fault::deadlock, "lanes"},
+    {{"writes_to_the_host", run_wrong<writes_to_the_host>}, Fault::bounds, "no memory of the device"},
+};
+
+// -------------------------------------------------------------------------------------------------- racing
+
+/// On values that all lanes write before anyone reads them, so that nothing is undefined.
+SCRAWL_KERNEL void writes_one_place_twice(int* x) { x[thread_index() / 2] = thread_index(); }
+SCRAWL_KERNEL void reads_a_neighbour_too_early(int* x) {
+  const int value = x[(thread_index() + 1) % 64];
+  x[thread_index()] = value;
+}
+SCRAWL_KERNEL void syncs_the_warp_for_the_block(int* x) {
+  x[thread_index()] = 1;
+  sync_warp();
+  x[(thread_index() + 32) % 64] = 2;
+}
+SCRAWL_KERNEL void syncs_half_a_warp_for_all_of_it(int* x) {
+  x[thread_index()] = 1;
+  sync_warp(lane_index() < 16 ? 0x0000ffffu : 0xffff0000u);
+  x[thread_index() ^ 16] = 2;
+}
+
+constexpr Lesson racing[] = {
+    {"writes_one_place_twice", run_wrong<writes_one_place_twice>},
+    {"reads_a_neighbour_too_early", run_wrong<reads_a_neighbour_too_early>},
+    {"syncs_the_warp_for_the_block", run_wrong<syncs_the_warp_for_the_block>},
+    {"syncs_half_a_warp_for_all_of_it", run_wrong<syncs_half_a_warp_for_all_of_it>},
+};
+
+}  // namespace
+
+std::span<const Lesson> racing_lessons() { return racing; }
+std::span<const Lesson> right_lessons() { return right; }
+std::span<const WrongLesson> wrong_lessons() { return wrong; }
+
+}  // namespace scrawl::simt::teaching
