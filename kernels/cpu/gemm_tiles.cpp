@@ -10,6 +10,7 @@
 #include "kernels/cpu/gemm_variants.h"
 #include "kernels/cpu/nonlinear.h"
 #include "kernels/cpu/onednn.h"
+#include "kernels/cpu/panel.h"
 #include "kernels/cpu/transpose.h"
 
 namespace scrawl::cpu {
@@ -172,17 +173,9 @@ class Product {
 
   /// Memory is (N, K).
   void pack_transposed_panel(std::int64_t column, std::int64_t begin, std::int64_t end, Element* to) const {
-    for (std::int64_t c = 0; c < tile_columns; c += lanes) {
-      const int columns = lanes_from(column + c, extents_.columns);
-      for (auto k = begin; k < end; k += lanes) {
-        f32x16 square[lanes] = {};
-        for (int i = 0; i < columns; ++i) square[i] = load(b_.at(column + c + i, k), lanes_from(k, end));
-        transpose(square);
-        for (int i = 0; i < lanes && k + i < end; i += values)
-          store_bits(to + (k - begin + i) / values * tile_columns + c,
-                     Operand<Element>::joined(square[i], square[i + values - 1]));
-      }
-    }
+    for (std::int64_t c = 0; c < tile_columns; c += lanes)
+      pack_columns(b_.at(column + c, begin), b_.row_length, lanes_from(column + c, extents_.columns),
+                   end - begin, to + c);
   }
 
   Extents extents_;

@@ -3,7 +3,7 @@
 #include <numeric>
 
 #include "kernels/cpu/onednn.h"
-#include "kernels/cpu/transpose.h"
+#include "kernels/cpu/panel.h"
 
 namespace scrawl::cpu {
 namespace {
@@ -93,20 +93,10 @@ void pack_bias(const LstmExtents& extents, const float* b, float* packed) {
 template <class T, class Element>
 void pack_gate_columns(const LstmExtents& extents, const T* w, std::int64_t depth, std::int64_t block,
                        Element* panel) {
-  constexpr int values = Operand<Element>::values;
   const std::int64_t unit = block * lanes, units = std::min<std::int64_t>(lanes, extents.hidden - unit);
-  for (std::int64_t gate = 0; gate < gates; ++gate) {
-    const T* from = w + (gate * extents.hidden + unit) * depth;
-    for (std::int64_t k = 0; k < depth; k += lanes) {
-      const auto columns = static_cast<int>(std::min<std::int64_t>(lanes, depth - k));
-      f32x16 square[lanes] = {};
-      for (std::int64_t u = 0; u < units; ++u) square[u] = load(from + u * depth + k, columns);
-      transpose(square);
-      for (int i = 0; i < columns; i += values)
-        store_bits(panel + (k + i) / values * tile_columns + gate * lanes,
-                   Operand<Element>::joined(square[i], square[i + values - 1]));
-    }
-  }
+  for (std::int64_t gate = 0; gate < gates; ++gate)
+    pack_columns(w + (gate * extents.hidden + unit) * depth, depth, static_cast<int>(units), depth,
+                 panel + gate * lanes);
 }
 
 template <class T, class Element>

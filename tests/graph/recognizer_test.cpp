@@ -8,24 +8,14 @@
 
 #include "kernels/cpu/backend.h"
 #include "tests/graph/test_device.h"
+#include "tests/graph/tiny_recipe.h"
 
 namespace scrawl {
 namespace {
 
 // Eight frames spell "abc" but never nine characters: a loss of 0 would make such samples look perfect.
 TEST(recognizer, the_loss_of_a_label_that_no_path_can_spell_is_infinite) {
-  const auto recipe = parse_recipe(R"(
-name = "tiny"
-[input]
-height = 8
-width = 16
-[data]
-labels = "text"
-[network]
-layers = [ { type = "conv", filters = 4, kernel = 3, padding = "same" }, { type = "max_pool", window = 2 },
-           { type = "columns" }, { type = "classes" } ]
-)",
-                                   "test");
+  const auto recipe = testing::tiny_recipe();
   const Alphabet alphabet({"a", "b", "c"}, Target::sequence);
   const auto device = testing::host_device(cpu::backend());
   Storage storage(*device);

@@ -8,6 +8,7 @@
 
 #include "kernels/cpu/backend.h"
 #include "tests/graph/test_device.h"
+#include "tests/graph/tiny_recipe.h"
 
 namespace scrawl {
 namespace {
@@ -32,17 +33,7 @@ TEST(warm_start, weights_for_texts_are_refused_for_classes_under_every_policy) {
 
 /// A network that reads an alphabet, with starting values of a seed.
 struct Model {
-  Recipe recipe = parse_recipe(R"(
-name = "tiny"
-[input]
-height = 8
-width = 16
-[data]
-labels = "text"
-[network]
-layers = [ { type = "conv", filters = 4, kernel = 3, padding = "same" }, { type = "columns" }, { type = "classes" } ]
-)",
-                               "test");
+  Recipe recipe = testing::tiny_recipe();
   std::unique_ptr<Device> device = testing::host_device(cpu::backend());
   Storage storage{*device};
   Network network;
