@@ -78,39 +78,34 @@ Plan<Copy> plan_convert_and_reorder(Copy& call, const Selection& selection) {
       }};
 }
 
-/// Calls f with the position of every element of a shape.
-template <class F>
-void each_position(const Shape& shape, F&& f) {
+/// Where the i-th element in row-major order lies. A layout may have axes of its own for the same elements.
+std::byte* element(const View& view, std::int64_t i) {
   std::array<std::int64_t, max_rank> at{};
-  const std::span position(at.data(), static_cast<std::size_t>(shape.rank));
-  for (std::int64_t i = 0; i < shape.count(); ++i) {
-    auto rest = i;
-    for (int axis = shape.rank - 1; axis >= 0; --axis) {
-      at[static_cast<std::size_t>(axis)] = rest % shape[axis];
-      rest /= shape[axis];
-    }
-    f(std::span<const std::int64_t>(position));
+  const auto* const desc = view.layout ? &view.layout->desc.data : nullptr;
+  const int rank = desc ? desc->ndims : view.shape.rank;
+  for (int axis = rank - 1; axis >= 0; --axis) {
+    const auto extent = desc ? desc->dims[axis] : view.shape[axis];
+    at[static_cast<std::size_t>(axis)] = i % extent;
+    i /= extent;
   }
+  const auto offset =
+      offset_of(view, std::span<const std::int64_t>(at.data(), static_cast<std::size_t>(rank)));
+  return view.as<std::byte>() + offset * static_cast<std::int64_t>(size_of(view.type));
 }
 
 /// Element by element: slow, and takes everything that has elements.
-Plan<Copy> plan_loops(Copy& call, const Selection&) {
-  if (call.x.layout && call.x.layout->desc.data.ndims != call.x.shape.rank)
-    throw Refused("needs x's own axes, got {}", placement_of(call.x));
-  if (call.y.layout && call.y.layout->desc.data.ndims != call.y.shape.rank)
-    throw Refused("needs y's own axes, got {}", placement_of(call.y));
+Plan<Copy> plan_loops(Copy&, const Selection&) {
   return {.run = [](const Copy& c, Bytes, Stream) {
     if (c.y.layout) std::memset(c.y.data, 0, bytes_of(c.y));  // the padding
-    const View element{.shape = {1}, .strides = {1}};
-    each_position(c.x.shape, [&](std::span<const std::int64_t> position) {
-      View from = element, to = element;
+    for (std::int64_t i = 0; i < c.x.shape.count(); ++i) {
+      const View one{.shape = {1}, .strides = {1}};
+      View from = one, to = one;
       from.type = c.x.type;
       to.type = c.y.type;
-      from.data =
-          c.x.as<std::byte>() + offset_of(c.x, position) * static_cast<std::int64_t>(size_of(c.x.type));
-      to.data = c.y.as<std::byte>() + offset_of(c.y, position) * static_cast<std::int64_t>(size_of(c.y.type));
+      from.data = element(c.x, i);
+      to.data = element(c.y, i);
       convert(from, to, 1, affine(c));
-    });
+    }
   }};
 }
 

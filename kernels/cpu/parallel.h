@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <limits>
-#include <optional>
 
 #include "kernels/view.h"
 
@@ -15,28 +13,37 @@ namespace scrawl::cpu {
 /// caller waits in every loop for a thread that is not running, and two threads are slower than one. Then the
 /// same ranges run on the caller alone, and sharing is tried again after a rest: a longer one each time that
 /// it fails, a shorter one each time that it gains.
+///
+/// It is judged by what the ranges cost: the time that their threads ran, which no other program lengthens.
+/// To read that takes 0.4 us, so it is done for a while and then left for a while.
 class Sharing {
  public:
   using Clock = std::chrono::steady_clock;
   enum class Policy : std::uint8_t { measured, always, never };
+  enum class Now : std::uint8_t { alone, shared, shared_and_measured };
 
-  bool pays(Clock::time_point now) const {
-    return policy_ == Policy::measured ? now >= alone_until_ : policy_ == Policy::always;
-  }
+  /// What to do with a loop.
+  Now now(Clock::time_point) const;
 
-  /// A shared loop ran from `begun` to `ended`; its ranges, alone and one after the other, would have taken
-  /// `alone`, if that is known.
-  void shared(Clock::time_point begun, Clock::time_point ended, std::optional<Clock::duration> alone);
+  /// A loop that is measured ran from `begun` to `ended`; its ranges cost `alone`.
+  void measured(Clock::time_point begun, Clock::time_point ended, Clock::duration alone);
 
   /// No result depends on it: tests hold loops to that.
   void set(Policy policy) { policy_ = policy; }
+
+  /// What the calling thread has cost so far. Tests put another clock in its place.
+  Clock::duration cost() const { return cost_(); }
+  void set_cost(Clock::duration (*cost)()) { cost_ = cost; }
 
   /// That of the loops which the calling thread shares.
   static Sharing& current();
 
  private:
+  static Clock::duration thread_time();
+
   Policy policy_ = Policy::measured;
-  Clock::time_point alone_until_{}, ended_{};
+  Clock::duration (*cost_)() = thread_time;
+  Clock::time_point alone_until_{}, measured_from_{}, ended_{};
   Clock::duration took_{}, alone_{}, rest_{};
 };
 
@@ -51,27 +58,30 @@ void parallel_for(int threads, std::int64_t count, std::int64_t grain, F&& f) {
     if (count > 0) f(std::int64_t{0}, count);
     return;
   }
-  const auto begin_of = [&](std::int64_t i) { return std::min(grains * i / ranges * grain, count); };
+  const auto run = [&](std::int64_t i) {
+    f(grains * i / ranges * grain, std::min(grains * (i + 1) / ranges * grain, count));
+  };
 #ifdef _OPENMP
-  using Clock = Sharing::Clock;
   auto& sharing = Sharing::current();
-  if (const auto begun = Clock::now(); sharing.pays(begun)) {
-    // Other programs make ranges longer, never shorter: the fastest says what an index takes undisturbed.
-    auto each = std::numeric_limits<double>::infinity();
-#pragma omp parallel for num_threads(static_cast <int>(ranges)) schedule(static, 1) reduction(min : each)
+  const auto begun = Sharing::Clock::now();
+  const auto now = sharing.now(begun);
+  if (now == Sharing::Now::shared) {
+#pragma omp parallel for num_threads(static_cast <int>(ranges)) schedule(static, 1)
+    for (std::int64_t i = 0; i < ranges; ++i) run(i);
+    return;
+  }
+  if (now == Sharing::Now::shared_and_measured) {
+    Sharing::Clock::rep cost = 0;
+#pragma omp parallel for num_threads(static_cast <int>(ranges)) schedule(static, 1) reduction(+ : cost)
     for (std::int64_t i = 0; i < ranges; ++i) {
-      const auto start = Clock::now();
-      f(begin_of(i), begin_of(i + 1));
-      each = std::min(each, static_cast<double>((Clock::now() - start).count()) /
-                                static_cast<double>(begin_of(i + 1) - begin_of(i)));
+      const auto before = sharing.cost();
+      run(i);
+      cost += (sharing.cost() - before).count();
     }
-    // Single indices, as of loops over threads, may differ in work: of those nothing is known.
-    std::optional<Clock::duration> alone;
-    if (count > ranges) alone = Clock::duration(static_cast<Clock::rep>(each * static_cast<double>(count)));
-    return sharing.shared(begun, Clock::now(), alone);
+    return sharing.measured(begun, Sharing::Clock::now(), Sharing::Clock::duration(cost));
   }
 #endif
-  for (std::int64_t i = 0; i < ranges; ++i) f(begin_of(i), begin_of(i + 1));
+  for (std::int64_t i = 0; i < ranges; ++i) run(i);
 }
 
 /// Cuts a workspace into arrays, each on a 64-byte boundary. Made without a workspace it only counts bytes,

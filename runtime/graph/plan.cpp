@@ -62,6 +62,7 @@ class Planning {
 
   void add(const Step& step) {
     const auto name = step_name(step);
+    phase_ = step.phase;
     std::vector<View> views;
     for (std::size_t i = 0; i < step.tensors.size(); ++i)
       views.push_back(step.access[i] == Access::write ? plain(step.tensors[i])
@@ -118,13 +119,12 @@ class Planning {
                           backend_.placement(y));
     const int to = new_value(id, wanted);
     PlannedStep step{.name = tensor(id).name + " reorder",
-                     .phase = depends_on_parameters_only(id) ? Phase::prepare : Phase::forward};
+                     .phase = depends_on_parameters_only(id) ? Phase::prepare : phase_};
     step.call = {plan->variant, plan->refused, plan->workspace_bytes, [plan](std::span<const View> operands) {
                    return [plan, bound = Copy{.x = operands[0], .y = operands[1]}](
                               Bytes workspace, Stream stream) { plan->run(bound, workspace, stream); };
                  }};
     step.values = {from, to};
-    if (!plan_.steps.empty() && step.phase != Phase::prepare) step.phase = plan_.steps.back().phase;
     push(std::move(step));
     return to;
   }
@@ -181,6 +181,7 @@ class Planning {
   ProgramPlan plan_;
   std::vector<std::vector<int>> placed_;
   std::vector<bool> constant_;
+  Phase phase_ = Phase::forward;  ///< of the step that is being planned
 };
 
 }  // namespace

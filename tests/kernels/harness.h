@@ -95,6 +95,7 @@ Observed observe(const Backend& backend, const Setting& setting, Call call, cons
     if (!observed.outputs.empty()) expect_repeated(observed.outputs, outputs, observed.problems);
     observed.outputs = std::move(outputs);
   }
+  sharing.set(cpu::Sharing::Policy::measured);
   for (auto& trespass : stage.trespasses()) observed.problems.push_back(std::move(trespass));
   return observed;
 }

@@ -60,18 +60,18 @@ TEST(ParallelFor, runs_the_same_ranges_alone) {
 
 #ifdef _OPENMP
 
-bool sharing_pays() { return Sharing::current().pays(Sharing::Clock::now()); }
-
-/// Indices that take time, whoever has the processors.
-void rest(std::int64_t indices) { std::this_thread::sleep_for(indices * milliseconds(30)); }
+bool is_shared() { return Sharing::current().now(Sharing::Clock::now()) != Sharing::Now::alone; }
 
 TEST(ParallelFor, is_shared_while_threads_work_at_the_same_time) {
   on_new_thread([] {
+    // Rest is work here, which takes its time whoever has the processors.
+    Sharing::current().set_cost([] { return Sharing::Clock::now().time_since_epoch(); });
     run(2, 2, 1);  // starts the other thread
     for (int loop = 0; loop < 5; ++loop) {
-      parallel_for(2, 3, 1,
-                   [](std::int64_t begin, std::int64_t end) { rest(end - begin); });  // 1 and 2 indices
-      EXPECT_TRUE(sharing_pays()) << loop;
+      parallel_for(2, 3, 1, [](std::int64_t begin, std::int64_t end) {  // of 1 and 2 indices
+        std::this_thread::sleep_for((end - begin) * milliseconds(30));
+      });
+      EXPECT_TRUE(is_shared()) << loop;
     }
   });
 }
@@ -79,29 +79,30 @@ TEST(ParallelFor, is_shared_while_threads_work_at_the_same_time) {
 TEST(ParallelFor, is_no_longer_shared_where_threads_wait_for_each_other) {
   on_new_thread([] {
     std::mutex processor;
-    bool paid = true;
-    for (int loop = 0; loop < 5 && paid; ++loop) {
-      parallel_for(2, 4, 1, [&](std::int64_t begin, std::int64_t end) {
-        const std::lock_guard lock(processor);
-        rest(end - begin);
-      });
-      paid = sharing_pays();
-    }
-    EXPECT_FALSE(paid);
+    const auto work = [&](std::int64_t, std::int64_t) {
+      const std::lock_guard lock(processor);
+      const auto begun = Sharing::current().cost();
+      while (Sharing::current().cost() - begun < milliseconds(20)) {
+      }
+    };
+    for (int loop = 0; loop < 5 && is_shared(); ++loop) parallel_for(2, 2, 1, work);
+    EXPECT_FALSE(is_shared());
   });
 }
 
 #endif
 
-/// A stretch of loops of 5 ms, each `gain` times as long alone: how much of it was shared.
+/// A stretch of loops of 5 ms whose ranges cost `gain` times as much: how much of it was shared.
 milliseconds shared_time(Sharing& sharing, Sharing::Clock::time_point& now, milliseconds stretch,
                          double gain) {
   constexpr Sharing::Clock::duration loop = milliseconds(5);
   milliseconds shared{};
   for (const auto end = now + stretch; now < end; now += loop) {
-    if (!sharing.pays(now)) continue;
+    const auto what = sharing.now(now);
+    if (what == Sharing::Now::alone) continue;
     shared += milliseconds(5);
-    sharing.shared(now, now + loop, std::chrono::duration_cast<Sharing::Clock::duration>(gain * loop));
+    if (what == Sharing::Now::shared_and_measured)
+      sharing.measured(now, now + loop, std::chrono::duration_cast<Sharing::Clock::duration>(gain * loop));
   }
   return shared;
 }
@@ -118,16 +119,16 @@ TEST(Sharing, rests_while_it_gains_nothing_and_recovers) {
   shared_time(sharing, now, milliseconds(10000), 0.9);
   EXPECT_LT(shared_time(sharing, now, milliseconds(20000), 0.9), milliseconds(800)) << "rests grow";
   EXPECT_GT(shared_time(sharing, now, milliseconds(20000), 1.9), milliseconds(17000));
-  shared_time(sharing, now, milliseconds(50), 0.5);
-  EXPECT_GT(shared_time(sharing, now, milliseconds(200), 1.9), milliseconds(100)) << "and shrink again";
+  shared_time(sharing, now, milliseconds(300), 0.5);
+  EXPECT_GT(shared_time(sharing, now, milliseconds(2000), 1.9), milliseconds(1500)) << "and shrink again";
 }
 
 TEST(Sharing, takes_no_evidence_of_threads_that_slept) {
   Sharing sharing;
   for (Sharing::Clock::time_point now{std::chrono::hours(1)}; now.time_since_epoch() < std::chrono::hours(2);
        now += std::chrono::seconds(1)) {
-    sharing.shared(now, now + milliseconds(40), milliseconds(30));
-    ASSERT_TRUE(sharing.pays(now + milliseconds(41)));
+    sharing.measured(now, now + milliseconds(40), milliseconds(30));
+    ASSERT_EQ(sharing.now(now + milliseconds(41)), Sharing::Now::shared_and_measured);
   }
 }
 
