@@ -52,7 +52,7 @@ Evaluation evaluate(Recognizer& recognizer, const std::shared_ptr<BatchMaker>& b
   if (done == 0)
     throw DataError("{}: none of the {} samples could be read", batches->dataset().name(),
                     batches->samples());
-  result.loss = with_loss ? loss / static_cast<double>(with_loss) : 0;
+  if (with_loss) result.loss = loss / static_cast<double>(with_loss);
   result.skipped = static_cast<std::int64_t>(batches->skipped().size()) +
                    std::ranges::count_if(batches->dataset().skipped(),
                                          [](const Skipped& s) { return s.reason != another_split; });

@@ -2,6 +2,7 @@
 /// A model measured on a split of a data set.
 
 #include <functional>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -14,7 +15,8 @@
 namespace scrawl {
 
 struct Evaluation {
-  double loss = 0;           ///< mean over the samples whose label the network can spell
+  /// Mean over the samples whose label the network can spell; NaN, in JSON null, if there are none.
+  double loss = std::numeric_limits<double>::quiet_NaN();
   double seconds = 0;        ///< of reading, loading included
   std::int64_t skipped = 0;  ///< samples of the split that could not be read, and any that the set left out
   std::optional<ClassifierMetrics> classes;

@@ -1,8 +1,11 @@
 #include "models/model.h"
 
+#include <cmath>
 #include <cstring>
 #include <set>
 #include <system_error>
+
+#include "runtime/train/checkpoint.h"
 
 namespace scrawl {
 namespace fs = std::filesystem;
@@ -53,6 +56,13 @@ const StoredTensor& require(const TensorFile& file, const std::string& name, con
   if (found->type != DType::f32 || found->shape != shape)
     throw DataError("{}: tensor {}: expected f32 {}, got {} {}", source, name, to_string(shape),
                     name_of(found->type), to_string(found->shape));
+  const auto values = found->bytes.size() / sizeof(float);
+  for (std::size_t i = 0; i < values; ++i) {
+    float value;
+    std::memcpy(&value, found->bytes.data() + i * sizeof value, sizeof value);
+    if (!std::isfinite(value))
+      throw DataError("{}: tensor {}: expected finite numbers, got {} at element {}", source, name, value, i);
+  }
   return *found;
 }
 
@@ -142,7 +152,11 @@ fs::path find_model(const std::string& model) {
       if (const auto weights = path / "weights" / (std::string(which) + ".safetensors");
           fs::exists(weights, nowhere))
         return weights;
-    throw DataError("{}: expected weights/best.safetensors in a run directory, found none", model);
+    const auto latest = latest_checkpoint(path / "checkpoints");
+    throw DataError("{}: expected weights/best.safetensors in a run directory, found none{}", model,
+                    latest ? fmt::format("; its first epoch has not ended: {} holds the weights so far",
+                                         (*latest / "weights.safetensors").string())
+                           : "");
   }
   throw DataError("{}: no such model: expected a run directory or a .safetensors file", model);
 }

@@ -5,6 +5,8 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <sstream>
 
 #include "models/data/loader.h"
 #include "models/model.h"
@@ -66,6 +68,20 @@ Progressed progressed_from(const Checkpoint& checkpoint) {
   return p;
 }
 
+/// The first lines in which two texts differ.
+std::pair<std::string, std::string> first_difference(const std::string& a, const std::string& b) {
+  std::istringstream of_a(a), of_b(b);
+  std::string in_a, in_b;
+  do {
+    if (!std::getline(of_a, in_a)) in_a = "nothing";
+    if (!std::getline(of_b, in_b)) in_b = "nothing";
+  } while (in_a == in_b && of_a && of_b);
+  const auto trimmed = [](const std::string& line) {
+    return line.substr(std::min(line.find_first_not_of(' '), line.size()));
+  };
+  return {trimmed(in_a), trimmed(in_b)};
+}
+
 class Trainer {
  public:
   Trainer(const TrainingOptions& options, Device& device)
@@ -83,6 +99,7 @@ class Trainer {
   }
 
   TrainingResult run() {
+    fmt::print(stderr, "{}", recipe_.effective);
     if (options_.start == TrainingOptions::Start::fresh) save();  // from here on, --resume always can
     const auto metrics = metric_names();
     ResultsCsv csv(options_.out / "results.csv", metrics, done_.epoch);
@@ -111,6 +128,7 @@ class Trainer {
   void open_directory() {
     const auto checkpoints = options_.out / "checkpoints", weights = options_.out / "weights";
     if (options_.start == TrainingOptions::Start::fresh) make_directories(weights);
+    if (fs::exists(options_.out)) lock_.emplace(options_.out);
     for (const auto& folder : {options_.out, weights}) remove_leftovers(folder);
     const auto latest = latest_checkpoint(checkpoints);
     if (options_.start == TrainingOptions::Start::resume) {
@@ -119,11 +137,14 @@ class Trainer {
                          checkpoints.string());
       checkpoint_ = load_checkpoint(*latest);
       require_same_fingerprint(recorded<nlohmann::json>("fingerprint"), fingerprint());
-      if (recorded<std::string>("recipe") != recipe_.effective)
+      if (const auto begun_with = recorded<std::string>("recipe"); begun_with != recipe_.effective) {
+        const auto [expected, got] = first_difference(begun_with, recipe_.effective);
         throw UsageError(
-            "{}: the recipe differs from the one that the run began with (config.toml there): a resumed run "
-            "keeps its settings",
-            options_.out.string());
+            "{}: a resumed run keeps the settings that it began with (config.toml there): expected {}, got "
+            "{}; "
+            "--load begins a new run with its weights",
+            options_.out.string(), expected, got);
+      }
       return;
     }
     // Without either, a run was ended before there was anything to keep.
@@ -461,6 +482,7 @@ class Trainer {
   TrainingOptions options_;
   const Recipe& recipe_ = options_.recipe;
   Device& device_;
+  std::optional<FolderLock> lock_;
   StopSignal stop_;
   Storage storage_;
   Arena arena_;

@@ -4,6 +4,10 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <iostream>
+#include <system_error>
 
 #include "kernels/error.h"
 #include "models/config.h"
@@ -41,9 +45,16 @@ void check_command(const CLI::App& app, const std::string& word) {
                                 : fmt::format("did you mean {}?", near));
 }
 
+/// The exit code of a command whose results have reached standard output, as far as one can know.
+int delivered(int code) {
+  std::cout.flush();
+  if (std::fflush(stdout) == 0 && !std::ferror(stdout) && std::cout) return code;
+  throw std::system_error(errno, std::generic_category());
+}
+
 /// CLI11's message, and for a misspelt option or command the nearest that there is.
 int explain(const CLI::App& app, const CLI::ParseError& error) {
-  if (error.get_exit_code() == 0) return app.exit(error);  // --help
+  if (error.get_exit_code() == 0) return delivered(app.exit(error));  // --help
   std::string message = error.what();
   for (int i = 0; i < static_cast<int>(deepest(app).remaining().size()); ++i) {
     const auto near =
@@ -67,16 +78,21 @@ int run(int argc, char** argv) {
   add_devices(app, action);
   try {
     check_command(app, argc > 1 ? argv[1] : "");
-    app.parse(argc, argv);
-    return action();
-  } catch (const CLI::ParseError& error) {
-    return explain(app, error);
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      return explain(app, error);
+    }
+    return delivered(action());
   } catch (const Error& error) {
     spdlog::error("{}", error.what());
     return static_cast<int>(error.code());
   } catch (const std::bad_alloc&) {
     spdlog::error("out of memory");
     return static_cast<int>(ExitCode::memory);
+  } catch (const std::system_error& error) {  // fmt's, when it cannot print
+    spdlog::error("standard output cannot be written: {}", error.code().message());
+    return static_cast<int>(ExitCode::write);
   } catch (const std::exception& error) {
     spdlog::error("internal error: {}", error.what());
     return static_cast<int>(ExitCode::internal);

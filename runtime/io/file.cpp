@@ -96,6 +96,13 @@ void InputFile::read(std::uint64_t offset, std::span<std::byte> into) const {
   }
 }
 
+FolderLock::FolderLock(const std::filesystem::path& folder)
+    : fd_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (fd_.get() < 0) throw DataError("{}: {}", folder.string(), reason(errno));
+  if (::flock(fd_.get(), LOCK_EX | LOCK_NB) != 0)
+    throw UsageError("{}: another process is writing there", folder.string());
+}
+
 OutputFile::OutputFile(const std::filesystem::path& path, std::filesystem::path shown)
     : shown_(shown.empty() ? path : std::move(shown)), fd_(create(path, shown_)) {}
 

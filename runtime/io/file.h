@@ -54,6 +54,16 @@ class OutputFile {
   Descriptor fd_;
 };
 
+/// A folder that this process has to itself, as long as every other asks for it in this way too.
+class FolderLock {
+ public:
+  /// Throws UsageError if another process has it.
+  explicit FolderLock(const std::filesystem::path& folder);
+
+ private:
+  Descriptor fd_;
+};
+
 inline constexpr std::uint64_t default_read_limit = std::uint64_t{1} << 30;
 
 /// The bytes of a file. Throws DataError when it cannot be read or holds more than `max_bytes`.

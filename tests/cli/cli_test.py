@@ -186,15 +186,36 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(columns(whole / "results.csv"), columns(killed / "results.csv"))
 
     def test_threads_spin_for_a_bounded_time_unless_the_environment_says_otherwise(self):
-        for mine, bounded in (({}, True), ({"OMP_WAIT_POLICY": "passive"}, False), ({"GOMP_SPINCOUNT": "7"}, False)):
-            environment = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
-            process = subprocess.Popen(self.train(self.folder / f"spin{len(mine)}{bounded}", "--epochs", 100000),
+        for name, mine, bounded in (("own", {}, True), ("passive", {"OMP_WAIT_POLICY": "passive"}, False),
+                                    ("seven", {"GOMP_SPINCOUNT": "7"}, False)):
+            environment = {key: value for key, value in os.environ.items() if key not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+            process = subprocess.Popen(self.train(self.folder / f"spin-{name}", "--epochs", 100000),
                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment | mine)
             process.stderr.read(1)  # it has begun
             started_with = pathlib.Path(f"/proc/{process.pid}/environ").read_text().split("\0")
             process.kill()
             process.communicate()
+            self.assertTrue(any(entry.startswith("PATH=") for entry in started_with), started_with)
             self.assertEqual("GOMP_SPINCOUNT=100000" in started_with, bounded)
+
+    def test_a_run_belongs_to_one_process_at_a_time(self):
+        out = self.folder / "shared"
+        process = subprocess.Popen(self.train(out, "--epochs", 100000), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while not list(out.glob("checkpoints/step_*/DONE")):
+            self.assertIsNone(process.poll(), "it ended by itself")
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        try:
+            self.expect(subprocess.run(self.train(out, "--epochs", 100000, "--resume"), capture_output=True, text=True),
+                        2, "another process is writing there")
+            # Before the end of its first epoch, or soon after: either way something can be read.
+            self.assertIn(run("predict", out, self.data / "h" / "0.png").returncode, (0, 3))
+        finally:
+            process.kill()
+            process.wait()
+        self.expect(subprocess.run(self.train(out, "--epochs", 3, "--resume"), capture_output=True, text=True),
+                    2, "expected epochs = 100000, got epochs = 3")
 
     def test_signals_save_a_checkpoint_and_leave_with_their_code(self):
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
@@ -329,6 +350,33 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(lenient.returncode, 0, lenient.stderr)
         self.assertGreaterEqual(json.loads(lenient.stdout)["skipped"], 1)
         self.expect(run("eval", self.run_folder, "--data", data, "--split", "train", "--strict"), 3, "0.png")
+
+    def test_results_that_cannot_be_delivered(self):
+        for command in (["eval", self.run_folder, "--json"], ["inspect", "mnist"], ["devices"], ["--help"],
+                        ["predict", self.run_folder, self.data / "h" / "0.png"]):
+            with open("/dev/full", "w") as full:
+                result = subprocess.run([SCRAWL, *map(str, command)], stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(result.returncode, 7, command)
+            self.assertIn("No space left", result.stderr)
+
+    def test_weights_that_are_no_numbers(self):
+        weights = (self.run_folder / "weights/best.safetensors").read_bytes()
+        path = self.folder / "nan.safetensors"
+        path.write_bytes(weights[:-4] + struct.pack("<f", float("nan")))
+        self.expect(run("predict", path, self.data / "h" / "0.png"), 3, "expected finite numbers, got nan")
+
+    def test_a_loss_that_nothing_tells_is_null(self):
+        foreign = self.folder / "foreign"
+        shutil.copytree(self.data / "h", foreign / "x")
+        found = run("eval", self.run_folder, "--data", foreign, "--json")
+        if found.returncode == 0:
+            self.assertIsNone(json.loads(found.stdout)["loss"])
+        else:
+            self.expect(found, 3, "x")
+
+    def test_eval_takes_changes_of_data_only(self):
+        self.expect(run("eval", self.run_folder, "--data", self.data, "--set", "input.ink=dark"), 2, "changes of data only")
+        self.expect(run("eval", self.run_folder, "--data", self.data, "--set", "data.path=x"), 2, "--data names the set")
 
     def test_settings_that_cannot_be_used(self):
         for assignment, complaint in (("training.epochs=many", "--set: training.epochs: expected a whole number"),

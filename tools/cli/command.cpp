@@ -4,6 +4,28 @@
 
 namespace scrawl::cli {
 
+namespace {
+
+CLI::Validator number(const std::string& expected, std::function<bool(double)> fits) {
+  return {[=](const std::string& text) {
+            double value = 0;
+            const bool good = CLI::detail::lexical_cast(text, value) && fits(value);
+            return good ? std::string() : "expected " + expected + ", got " + text;
+          },
+          ""};
+}
+
+}  // namespace
+
+CLI::Validator at_least(std::int64_t least) {
+  return number("at least " + std::to_string(least),
+                [=](double value) { return value >= static_cast<double>(least); });
+}
+
+CLI::Validator more_than_zero() {
+  return number("a number above 0", [](double value) { return value > 0; });
+}
+
 void DeviceFlags::add_to(CLI::App& app) {
   app.add_option("--device", device, "auto or cpu")->capture_default_str();
   app.add_option("--kernels", kernels, "auto, native (only our own) or vendor (only libraries')")

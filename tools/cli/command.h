@@ -20,6 +20,10 @@ void add_inspect(CLI::App&, Action&);
 void add_data(CLI::App&, Action&);
 void add_devices(CLI::App&, Action&);
 
+/// Checks the number that an option is given. CLI11's own checks print the largest double there is.
+CLI::Validator at_least(std::int64_t least);
+CLI::Validator more_than_zero();
+
 /// --device, --kernels and --threads.
 struct DeviceFlags {
   std::string device = "auto", kernels = "auto";

@@ -69,7 +69,7 @@ void add_synth(CLI::App& data, Action& action) {
   auto f = std::make_shared<SynthFlags>();
   auto& o = f->options;
   command->add_option("--out", f->out, "folder to write the set to")->required();
-  command->add_option("--count", o.count, "images")->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--count", o.count, "images")->check(at_least(1))->capture_default_str();
   command->add_option("--height", o.size.height, "pixels")->check(CLI::Range(8, 4096))->capture_default_str();
   command->add_option("--width", o.size.width, "pixels")->check(CLI::Range(8, 16384))->capture_default_str();
   auto& t = o.text;
@@ -78,16 +78,16 @@ void add_synth(CLI::App& data, Action& action) {
   command->add_option("--characters", t.characters, "keep words of these characters only; empty: all")
       ->capture_default_str();
   command->add_option("--min-length", t.min_length, "characters of a word")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   command->add_option("--max-length", t.max_length, "characters of a word")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   command->add_option("--min-words", t.min_words, "words an image")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   command->add_option("--max-words", t.max_words, "words an image")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   command->add_option("--lower", t.lower, "weight of words in lower case")->capture_default_str();
   command->add_option("--capitalised", t.capitalised, "weight of Capitalised words")->capture_default_str();
@@ -107,9 +107,7 @@ void add_synth(CLI::App& data, Action& action) {
       ->check(CLI::Range(0.0, 2.0))
       ->capture_default_str();
   command->add_option("--seed", o.seed, "seed of everything random")->capture_default_str();
-  command->add_option("--threads", o.threads, "0: all processors")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  command->add_option("--threads", o.threads, "0: all processors")->check(at_least(0))->capture_default_str();
   command->add_flag("--overwrite", f->overwrite, "replace a set that is there");
   command->add_flag("--json", f->json, "print the counts as JSON");
   command->callback([f, &action] { action = [f] { return synthesize_data(*f); }; });

@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include <cmath>
 #include <filesystem>
 
 #include "models/config.h"
@@ -25,9 +26,12 @@ std::string percent(double value, const nlohmann::json& interval) {
 }
 
 void print(const nlohmann::json& e) {
-  fmt::print("{} {}: {} samples, {} skipped, loss {:.4f}\n", e.at("dataset").get<std::string>(),
+  const auto& loss = e.at("loss");
+  fmt::print("{} {}: {} samples, {} skipped, loss {}\n", e.at("dataset").get<std::string>(),
              e.at("split").get<std::string>(), e.at("samples").get<std::int64_t>(),
-             e.at("skipped").get<std::int64_t>(), e.at("loss").get<double>());
+             e.at("skipped").get<std::int64_t>(),
+             std::isfinite(loss.get<double>()) ? fmt::format("{:.4f}", loss.get<double>())
+                                               : "unknown (the model spells none of the labels)");
   if (e.contains("cer"))
     fmt::print("CER {}, WER {}, exact {:.2f}%, characters in place {:.2f}%\n",
                percent(e["cer"], e["cer_ci95"]), percent(e["wer"], e["wer_ci95"]),
@@ -40,11 +44,26 @@ void print(const nlohmann::json& e) {
              e.at("images_per_second").get<double>());
 }
 
+/// What --config and --set say. A model is measured as it is: they change how data are read, and nothing
+/// else.
+toml::table changes(const RecipeFlags& over) {
+  toml::table table;
+  if (!over.config.empty()) table = read_toml(over.config);
+  for (const auto& assignment : over.assignments) assign(table, assignment);
+  for (const auto& [key, value] : table) {
+    const auto* const inner = key == "data" ? value.as_table() : nullptr;
+    if (!inner) throw UsageError("{}: eval takes changes of data only, as data.label_column=NAME", key.str());
+    if (inner->contains("labels") || inner->contains("path"))
+      throw UsageError("data.labels, data.path: expected another change: {}",
+                       inner->contains("path") ? "--data names the set" : "what labels are is the model's");
+  }
+  return table;
+}
+
 /// How the model's recipe reads data, with this command's changes laid over it: columns, orientation, shares.
 DataOptions data_options(const ModelDescription& model, const EvalFlags& f) {
   auto toml = toml::parse(model.recipe.effective);
-  if (!f.over.config.empty()) merge(toml, read_toml(f.over.config));
-  for (const auto& assignment : f.over.assignments) assign(toml, assignment);
+  merge(toml, changes(f.over));
   auto options = parse_recipe(to_text(toml), f.model).data;
   options.bad = f.strict ? Bad::fail : Bad::skip;
   if (!find_split(f.split)) options.test_split = f.split;

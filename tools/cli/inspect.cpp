@@ -103,7 +103,7 @@ void add_inspect(CLI::App& app, Action& action) {
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
   command->add_option("--classes", f->classes, "classes of a recipe's network; 10, or 80 for text, if absent")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least(1));
   command->add_flag("--inference", f->inference, "the network as it reads, not as it trains");
   command->add_flag("--calls", f->calls,
                     "every kernel call with its variant and the refusals of faster ones");

@@ -47,7 +47,6 @@ int run(const TrainFlags& f) {
                           .bad = f.strict ? Bad::fail : Bad::skip};
   if (f.out.empty()) options.out = std::filesystem::path("runs") / options.recipe.name;
   auto device = f.device.open();
-  fmt::print(stderr, "{}", options.recipe.effective);
   const auto result = train(options, *device);
   if (result.signal) {
     fmt::print(stderr, "stopped after a checkpoint; --resume continues\n");
@@ -74,12 +73,12 @@ void add_train(CLI::App& app, Action& action) {
   command->add_option("--data", f->data, "data set: folder or file");
   command->add_option("--out", f->out, "run directory; runs/RECIPE if absent");
   command->add_option("--precision", f->precision, "f32 or bf16");
-  command->add_option("--epochs", f->epochs, "epochs")->check(CLI::PositiveNumber);
+  command->add_option("--epochs", f->epochs, "epochs")->check(at_least(1));
   command
       ->add_option("--minutes", f->minutes, "end after so many minutes instead; not reproducible bit for bit")
-      ->check(CLI::PositiveNumber);
-  command->add_option("--batch", f->batch, "samples a step")->check(CLI::PositiveNumber);
-  command->add_option("--seed", f->seed, "seed of everything random")->check(CLI::NonNegativeNumber);
+      ->check(more_than_zero());
+  command->add_option("--batch", f->batch, "samples a step")->check(at_least(1));
+  command->add_option("--seed", f->seed, "seed of everything random")->check(at_least(0));
   command->add_flag("--resume", f->resume, "continue the run in --out where its last checkpoint was made");
   command->add_option("--load", f->load, "begin with these weights: a run directory or .safetensors file");
   command->add_option("--alphabet", f->alphabet, "with --load: fail, union or replace")
