@@ -39,6 +39,11 @@ class AddressSpace {
 
   /// Makes bytes undefined, and NaN as f32, f16 and bf16.
   void poison(std::byte* begin, std::size_t bytes);
+  /// Of `bytes` that are allocated, the first `most` are left; the others are as if nobody had them.
+  void limit(std::byte* begin, std::size_t bytes, std::size_t most) {
+    fill(begin, bytes, State::unallocated);
+    fill(begin, most, State::undefined);
+  }
   void define(const std::byte* begin, std::size_t bytes) { fill(begin, bytes, State::defined); }
 
   /// The allocation that an address of ours is in or behind: its start and size. Null and 0 if there is none.

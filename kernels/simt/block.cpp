@@ -4,7 +4,6 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <numeric>
 
@@ -88,12 +87,16 @@ std::string Grid::refusal() const {
 
 // ------------------------------------------------------------------------------------------------- stacks
 
-Stacks::Stacks(int count) : bytes_(static_cast<std::size_t>(count) * (stack_bytes + page)) {
+Stacks::Stacks(int count) : count_(count), bytes_(static_cast<std::size_t>(count) * (stack_bytes + page)) {
   void* const range = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   if (range == MAP_FAILED) throw MemoryError("simt: no memory for the stacks of {} lanes", count);
   base_ = static_cast<std::byte*>(range);
-  for (int lane = 0; lane < count; ++lane) mprotect(at(lane).data() - page, page, PROT_NONE);
+  for (int lane = 0; lane < count; ++lane)
+    if (mprotect(at(lane).data() - page, page, PROT_NONE) != 0) {
+      munmap(base_, bytes_);
+      throw MemoryError("simt: no guard pages for the stacks of {} lanes (vm.max_map_count?)", count);
+    }
 }
 
 Stacks::~Stacks() { munmap(base_, bytes_); }
@@ -131,8 +134,23 @@ Block::Block(AddressSpace& memory, const Grid& grid, Dim index, const Schedule& 
 
 Block* Block::running() { return running_block; }
 
+/// While it lives, code of the machine runs for a lane.
+class Block::Quiet {
+ public:
+  explicit Quiet(Block& block) : block_(block) { block_.quiet_ = true; }
+  ~Quiet() { block_.quiet_ = false; }
+  Quiet(const Quiet&) = delete;
+  Quiet& operator=(const Quiet&) = delete;
+
+ private:
+  Block& block_;
+};
+
 bool Block::run() {
-  running_block = this;
+  struct Running {
+    explicit Running(Block* block) { running_block = block; }
+    ~Running() { running_block = nullptr; }
+  } const running(this);
   for (int lane = 0; lane < grid_.threads; ++lane) {
     const auto stack = stacks_.at(lane);
     lanes_[static_cast<std::size_t>(lane)].context =
@@ -150,19 +168,20 @@ bool Block::run() {
     failed_ = true;
     report_ = stuck();
   }
-  running_block = nullptr;
   return !failed_;
 }
 
 void Block::enter(transfer_t from) {
   auto& block = *static_cast<Block*>(from.data);
   block.scheduler_ = from.fctx;
+  block.quiet_ = false;
   block.grid_.lane(block.grid_.call.data());
+  block.quiet_ = true;
   block.end_lane();
 }
 
 void Block::end_lane() {
-  lanes_[static_cast<std::size_t>(current_)].waits = Waits::for_ever;
+  lanes_[static_cast<std::size_t>(current_)].waits = Waits::returned;
   ++ended_;
   if (at_barrier_ > 0)
     fail(Fault::divergence,
@@ -231,6 +250,7 @@ bool Block::is_left_out(const Site& site) {
 }
 
 void Block::sync(const Site& site) {
+  const Quiet quiet(*this);
   if (is_left_out(site)) return;
   if (ended_ > 0)
     fail(Fault::divergence, fmt::format("{}: {} lanes of the block have returned", to_string(site), ended_));
@@ -253,6 +273,7 @@ void Block::sync(const Site& site) {
 }
 
 void Block::meet(const Meeting& meeting) {
+  const Quiet quiet(*this);
   const int self = current_ % warp_lanes, first = current_ - self;
   const int lanes = std::min(warp_lanes, grid_.threads - first);
   const auto& site = meeting.site;
@@ -269,7 +290,7 @@ void Block::meet(const Meeting& meeting) {
   for (int i = 0; i < lanes; ++i) {
     if (i == self || !(meeting.mask >> i & 1)) continue;
     const auto& other = lanes_[static_cast<std::size_t>(first + i)];
-    if (other.waits == Waits::for_ever)
+    if (other.waits == Waits::returned)
       fail(Fault::mask, fmt::format("{}: mask {:08x} names lane {} of the warp, which has returned",
                                     to_string(site), meeting.mask, i));
     const bool here =
@@ -286,94 +307,79 @@ void Block::meet(const Meeting& meeting) {
     lanes_[static_cast<std::size_t>(current_)].meeting = &meeting;
     return wait(Waits::for_warp, site);
   }
-  quiet_ = true;  // it works on the stacks of all
   meeting.work(slots, meeting.mask);
-  quiet_ = false;
   std::vector<int> met;
   for (int i = 0; i < lanes; ++i) {
     if (!(meeting.mask >> i & 1)) continue;
     met.push_back(first + i);
     if (i != self) wake(first + i);
   }
-  if (races_) races_->meet(met);
+  if (races_ && meeting.orders == Meeting::Orders::memory) races_->meet(met);
   end_turn();
 }
 
 // ------------------------------------------------------------------------------------------------ accesses
 
-void Block::check_place(const void* address, std::size_t bytes, const char* access, const void* instruction) {
-  const auto where = [&] {
-    return fmt::format("{} of {} bytes at {} ({})", access, bytes, address, place_of(instruction));
-  };
+std::string Block::describe(const void* address, std::size_t bytes, Access access,
+                            const void* instruction) const {
+  const auto what = fmt::format("{} of {} bytes ({})", access == Access::read ? "read" : "write", bytes,
+                                place_of(instruction));
+  if (!memory_.holds(address)) return what;
+  const auto [start, size] = memory_.nearest(address);
+  if (!start) return what + " where nothing is allocated";
+  const bool is_shared = start == shared_;
+  return fmt::format("{} at byte {} of {} bytes of {} memory", what,
+                     static_cast<const std::byte*>(address) - start, is_shared ? grid_.shared_bytes : size,
+                     is_shared ? "shared" : "global");
+}
+
+void Block::check_place(const void* address, std::size_t bytes, Access access, const void* instruction) {
+  const auto* const at = static_cast<const std::byte*>(address);
   if (stacks_.holds(address)) {
     const auto own = stacks_.at(current_);
-    const auto* const at = static_cast<const std::byte*>(address);
     if (at >= own.data() && at + bytes <= own.data() + own.size()) return;
-    fail(Fault::bounds, where() + ": the stack of another lane");
+    fail(Fault::bounds, describe(address, bytes, access, instruction) + ": the stack of another lane");
   }
-  const auto* const at = static_cast<const std::byte*>(address);
-  const bool read_only =
-      in_program(address) || (at >= grid_.call.data() && at + bytes <= grid_.call.data() + grid_.call.size());
-  if (read_only && std::strcmp(access, "read") == 0) return;
-  fail(Fault::bounds, where() + ": no memory of the device");
+  const bool is_argument = at >= grid_.call.data() && at + bytes <= grid_.call.data() + grid_.call.size();
+  if (access == Access::read && (is_argument || in_program(address))) return;
+  fail(Fault::bounds, describe(address, bytes, access, instruction) + ": no memory of the device");
+}
+
+void Block::access(const void* address, std::size_t bytes, Access access, const void* instruction) {
+  if (quiet_) return;
+  const Quiet quiet(*this);
+  if (accesses_left_ > 0 && --accesses_left_ == 0) end_turn();  // before it is judged: afterwards it happens
+  if (!memory_.holds(address)) return check_place(address, bytes, access, instruction);
+  auto* const states = memory_.states(address);
+  const auto any = [&](State state) { return std::find(states, states + bytes, state) != states + bytes; };
+  if (any(State::unallocated)) fail(Fault::bounds, describe(address, bytes, access, instruction));
+  if (access == Access::read && any(State::undefined))
+    fail(Fault::undefined, describe(address, bytes, access, instruction) + ": nobody has written there");
+  if (access == Access::write) std::fill_n(states, bytes, State::defined);
+  if (!races_) return;
+  const auto earlier = access == Access::read ? races_->read(address, bytes, current_, instruction)
+                                              : races_->write(address, bytes, current_, instruction);
+  if (earlier) fail_race(describe(address, bytes, access, instruction), *earlier);
 }
 
 void Block::read(const void* address, std::size_t bytes, const void* instruction) {
-  if (quiet_) return;
-  if (!memory_.holds(address)) {
-    check_place(address, bytes, "read", instruction);
-  } else {
-    const auto* const states = memory_.states(address);
-    const auto* const wrong =
-        std::find_if(states, states + bytes, [](State s) { return s != State::defined; });
-    if (wrong != states + bytes) fail_access(address, bytes, "read", *wrong, instruction);
-    if (races_)
-      if (const auto earlier = races_->read(address, bytes, current_, instruction))
-        fail_race("read", address, instruction, *earlier);
-  }
-  if (accesses_left_ > 0 && --accesses_left_ == 0) end_turn();
+  access(address, bytes, Access::read, instruction);
 }
 
 void Block::write(const void* address, std::size_t bytes, const void* instruction) {
-  if (quiet_) return;
-  if (!memory_.holds(address)) {
-    check_place(address, bytes, "write", instruction);
-  } else {
-    auto* const states = memory_.states(address);
-    if (std::find(states, states + bytes, State::unallocated) != states + bytes)
-      fail_access(address, bytes, "write", State::unallocated, instruction);
-    std::fill_n(states, bytes, State::defined);
-    if (races_)
-      if (const auto earlier = races_->write(address, bytes, current_, instruction))
-        fail_race("write", address, instruction, *earlier);
-  }
-  if (accesses_left_ > 0 && --accesses_left_ == 0) end_turn();
+  access(address, bytes, Access::write, instruction);
 }
 
-void Block::fail_race(const char* access, const void* address, const void* instruction,
-                      const Races::Access& earlier) {
-  fail(Fault::race,
-       fmt::format("{} at {} ({}): nothing orders it after the access by lane {} of block {} ({})", access,
-                   address, place_of(instruction), earlier.lane, earlier.block,
-                   place_of(earlier.instruction)));
+void Block::fail_race(const std::string& access, const Races::Access& earlier) {
+  fail(Fault::race, fmt::format("{}: nothing orders it after the access by lane {} of block {} ({})", access,
+                                earlier.lane, earlier.block, place_of(earlier.instruction)));
 }
 
 void Block::misaligned(const void* address, std::size_t bytes, const void* instruction) {
   if (quiet_ || stacks_.holds(address)) return;  // the host compiler may lay a stack out as it likes
-  fail(Fault::alignment, fmt::format("access of {} bytes at {} ({})", bytes, address, place_of(instruction)));
-}
-
-void Block::fail_access(const void* address, std::size_t bytes, const char* access, State state,
-                        const void* instruction) {
-  const auto what = fmt::format("{} of {} bytes at {} ({})", access, bytes, address, place_of(instruction));
-  if (state == State::undefined) fail(Fault::undefined, what + ": nobody has written there");
-  const auto [start, size] = memory_.nearest(address);
-  const auto offset = static_cast<const std::byte*>(address) - start;
-  if (!start) fail(Fault::bounds, what + ": nothing is allocated there");
-  if (start == shared_ || static_cast<std::size_t>(offset) < 2 * size + (1 << 20))
-    fail(Fault::bounds, fmt::format("{}: byte {} of {} bytes of {} memory", what, offset, size,
-                                    start == shared_ ? "shared" : "global"));
-  fail(Fault::bounds, what + ": nothing is allocated there");
+  const Quiet quiet(*this);
+  fail(Fault::alignment, fmt::format("access of {} bytes at an address that is no multiple of its size ({})",
+                                     bytes, place_of(instruction)));
 }
 
 // ------------------------------------------------------------------------------------------------ the lane
@@ -390,7 +396,7 @@ void fail_lane(Fault fault, const std::string& what) { running_block->fail(fault
 // ------------------------------------------------------------------------------------------------- reports
 
 void Block::fail(Fault fault, const std::string& what) {
-  failed_ = quiet_ = true;
+  failed_ = true;
   report_ = {fault, fmt::format("{}: block ({}, {}, {}), lane {}: {}: {} (seed {})", grid_.kernel, index_.x,
                                 index_.y, index_.z, current_, name_of(fault), what, schedule_.seed)};
   switch_to_scheduler();
@@ -401,7 +407,7 @@ Report Block::stuck() const {
   std::map<std::string, std::vector<int>> by_place;
   for (int i = 0; i < grid_.threads; ++i) {
     const auto& lane = lanes_[static_cast<std::size_t>(i)];
-    auto place = lane.waits == Waits::for_ever ? std::string("returned") : "in " + to_string(*lane.site);
+    auto place = lane.waits == Waits::returned ? std::string("returned") : "in " + to_string(*lane.site);
     if (lane.waits == Waits::for_warp) place += fmt::format(" with mask {:08x}", lane.meeting->mask);
     by_place[place].push_back(i);
   }

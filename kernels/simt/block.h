@@ -46,15 +46,17 @@ struct Schedule {
 /// Stacks with a page between them that faults.
 class Stacks {
  public:
-  explicit Stacks(int count);
+  explicit Stacks(int count);  ///< throws MemoryError
   ~Stacks();
   Stacks(const Stacks&) = delete;
   Stacks& operator=(const Stacks&) = delete;
 
+  int count() const { return count_; }
   std::span<std::byte> at(int lane) const;
   bool holds(const void* address) const;
 
  private:
+  int count_;
   std::byte* base_ = nullptr;
   std::size_t bytes_ = 0;
 };
@@ -90,8 +92,10 @@ class Block {
   static Block* running();
 
  private:
-  enum class Keep : std::uint8_t { nothing, lanes, warps };
-  enum class Waits : std::uint8_t { no, for_block, for_warp, for_ever };
+  enum class Access : std::uint8_t { read, write };
+  enum class Keep : std::uint8_t { nothing, lanes, warps };  ///< who keeps priorities
+  enum class Waits : std::uint8_t { no, for_block, for_warp, returned };
+  class Quiet;
   using Context = boost::context::detail::fcontext_t;
   struct Lane {
     Context context = nullptr;
@@ -110,12 +114,11 @@ class Block {
   int take_next();
   void draw_priority(int lane);
   void draw_turn();
-  void check_place(const void* address, std::size_t bytes, const char* access, const void* instruction);
+  void access(const void* address, std::size_t bytes, Access, const void* instruction);
+  void check_place(const void* address, std::size_t bytes, Access, const void* instruction);
   bool is_left_out(const Site&);
-  [[noreturn]] void fail_access(const void* address, std::size_t bytes, const char* access, State,
-                                const void* instruction);
-  [[noreturn]] void fail_race(const char* access, const void* address, const void* instruction,
-                              const Races::Access& earlier);
+  std::string describe(const void* address, std::size_t bytes, Access, const void* instruction) const;
+  [[noreturn]] void fail_race(const std::string& access, const Races::Access& earlier);
   Report stuck() const;
 
   AddressSpace& memory_;
@@ -132,7 +135,8 @@ class Block {
   Context scheduler_ = nullptr;
   std::minstd_rand random_;
   int current_ = -1, ended_ = 0, at_barrier_ = 0, accesses_left_ = 0;
-  bool failed_ = false, quiet_ = false;  ///< quiet: accesses are not looked at
+  bool failed_ = false,
+       quiet_ = true;  ///< quiet: code of the machine runs, whose accesses are its own affair
   Report report_{};
 };
 

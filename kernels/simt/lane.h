@@ -19,10 +19,14 @@ struct Dim {
 
 /// A meeting of the lanes of a warp: the last that comes works on everybody's slot, then all go on.
 struct Meeting {
+  /// Shuffles and votes order no memory (CUDA C++ Programming Guide): only sync_warp does.
+  enum class Orders : std::uint8_t { nothing, memory };
+
   Site site;
   std::uint32_t mask;
   void* slot;
   void (*work)(const std::array<void*, warp_lanes>& slots, std::uint32_t mask);
+  Orders orders = Orders::nothing;
 };
 
 int thread_of_lane();  ///< in its block

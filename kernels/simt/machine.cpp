@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <numeric>
 #include <thread>
+#include <utility>
 
 #include "kernels/error.h"
 
@@ -14,20 +16,23 @@ struct Machine::Worker {
   explicit Worker(AddressSpace& memory) : memory(memory) {}
   ~Worker() { memory.release(shared); }
 
-  /// Of exactly so many bytes, so that the first byte beyond is nobody's.
+  /// Every byte beyond those asked for is nobody's.
   std::byte* shared_of(std::size_t bytes) {
-    if (bytes == shared_bytes) return shared;
-    memory.release(shared);
-    shared = bytes > 0 ? memory.allocate(bytes) : nullptr;
-    if (bytes > 0 && !shared) throw MemoryError("simt: no addresses for {} bytes of shared memory", bytes);
-    shared_bytes = bytes;
+    if (!shared) shared = memory.allocate(Grid::most_shared_bytes);
+    if (!shared) throw MemoryError("simt: no addresses left for shared memory");
+    memory.limit(shared, Grid::most_shared_bytes, bytes);
     return shared;
   }
 
+  Stacks& stacks_of(int threads) {
+    if (!stacks || stacks->count() < threads) stacks = std::make_unique<Stacks>(threads);
+    return *stacks;
+  }
+
   AddressSpace& memory;
-  Stacks stacks{Grid::most_threads};
+  std::unique_ptr<Stacks> stacks;
   std::byte* shared = nullptr;
-  std::size_t shared_bytes = 0;
+  std::exception_ptr exception;
   std::vector<Site> sites;
 };
 
@@ -44,7 +49,7 @@ std::optional<Report> Machine::run(const Grid& grid, const Schedule& schedule) {
     return Report{Fault::argument, std::string(grid.kernel) + ": " + wrong};
   std::vector<std::uint64_t> order(std::uint64_t{grid.blocks.x} * grid.blocks.y * grid.blocks.z);
   std::iota(order.begin(), order.end(), 0);
-  std::shuffle(order.begin(), order.end(), std::minstd_rand(static_cast<std::uint32_t>(schedule.seed)));
+  std::shuffle(order.begin(), order.end(), std::mt19937_64(schedule.seed));
 
   std::optional<Races> races;
   if (schedule.look_for == Schedule::LookFor::races) races.emplace();
@@ -58,8 +63,8 @@ std::optional<Report> Machine::run(const Grid& grid, const Schedule& schedule) {
       const Dim index{static_cast<unsigned>(at % grid.blocks.x),
                       static_cast<unsigned>(at / grid.blocks.x % grid.blocks.y),
                       static_cast<unsigned>(at / grid.blocks.x / grid.blocks.y)};
-      Block block(memory_, grid, index, schedule, worker.stacks, worker.shared_of(grid.shared_bytes),
-                  worker.sites, races ? &*races : nullptr);
+      Block block(memory_, grid, index, schedule, worker.stacks_of(grid.threads),
+                  worker.shared_of(grid.shared_bytes), worker.sites, races ? &*races : nullptr);
       if (block.run()) continue;
       // Blocks before this one are running or have run: the first report does not depend on the workers.
       reports[number] = {i, block.report()};
@@ -69,11 +74,20 @@ std::optional<Report> Machine::run(const Grid& grid, const Schedule& schedule) {
       break;
     }
   };
+  const auto carried = [&](std::size_t number) {
+    try {
+      work(number);
+    } catch (...) {
+      workers_[number]->exception = std::current_exception();
+    }
+  };
   {
     std::vector<std::jthread> threads;
-    for (std::size_t i = 1; i < workers; ++i) threads.emplace_back(work, i);
-    work(0);
+    for (std::size_t i = 1; i < workers; ++i) threads.emplace_back(carried, i);
+    carried(0);
   }
+  for (auto& worker : workers_)
+    if (const auto exception = std::exchange(worker->exception, nullptr)) std::rethrow_exception(exception);
   for (auto& worker : workers_) {
     for (const auto& site : worker->sites)
       if (std::ranges::find(sites_, site) == sites_.end()) sites_.push_back(site);

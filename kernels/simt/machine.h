@@ -19,7 +19,7 @@ class Machine {
 
   /// Runs a launch to its end, blocks in an order of the schedule's seed. What is wrong, of the block that
   /// comes first in that order.
-  std::optional<Report> run(const Grid&, const Schedule&);
+  [[nodiscard]] std::optional<Report> run(const Grid&, const Schedule&);
 
   /// Every site that a lane came to so far.
   const std::vector<Site>& sites() const { return sites_; }

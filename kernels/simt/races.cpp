@@ -30,12 +30,9 @@ std::optional<Races::Access> Races::read(const void* address, std::size_t bytes,
     auto& [write, reads] = histories_[byte];
     if (write && !is_ordered(*write, lane)) return write->access;
     const Event event{{block_, lane, instruction}, clock(lane, lane)};
-    const auto own = std::ranges::find_if(
-        reads, [&](const Event& e) { return e.access.lane == lane && e.access.block == block_; });
-    if (own == reads.end())
-      reads.push_back(event);
-    else
-      *own = event;
+    // What is ordered after this read is ordered after those before it.
+    std::erase_if(reads, [&](const Event& earlier) { return is_ordered(earlier, lane); });
+    reads.push_back(event);
   }
   return std::nullopt;
 }

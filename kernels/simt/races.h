@@ -38,7 +38,7 @@ class Races {
     Access access;
     Clock clock;
   };
-  /// Of a byte: its last write, and the reads since, one a lane at most.
+  /// Of a byte: its last write, and those reads since that no later one is ordered after.
   struct History {
     std::optional<Event> write;
     std::vector<Event> reads;

@@ -213,7 +213,55 @@ SCRAWL_KERNEL void waits_in_a_circle(int*) {
 volatile int host_value = 0;
 SCRAWL_KERNEL void writes_to_the_host(int* x) { host_value = x[0]; }
 
+/// Of many blocks, every third is wrong.
+SCRAWL_KERNEL void fails_here_and_there(int* x) {
+  const auto block = static_cast<int>(block_index().x);
+  x[thread_index() + (block % 3 == 1 ? 64 : 0)] = block;
+}
+
+Lesson::Outcome run_fails_here_and_there(Machine& machine, const Schedule& schedule) {
+  const Array<int> x(machine, counted(64));
+  return {run(machine, schedule, {.kernel = "fails_here_and_there", .blocks = {40}, .threads = 64},
+              fails_here_and_there, x.data()),
+          false};
+}
+
+SCRAWL_KERNEL void reads_what_was_released(int* x) { x[0] += 1; }
+
+Lesson::Outcome run_reads_what_was_released(Machine& machine, const Schedule& schedule) {
+  int* released = nullptr;
+  {
+    const Array<int> x(machine, counted(64));
+    released = x.data();
+  }
+  return {run(machine, schedule, {.kernel = "reads_what_was_released"}, reads_what_was_released, released),
+          false};
+}
+
+/// A lane's own variable, in shared memory: its neighbours read it.
+SCRAWL_KERNEL void reads_another_lanes_stack(int* x) {
+  auto& places = *reinterpret_cast<const int* volatile(*)[64]>(&shared_memory<int>());
+  volatile int own = x[0];
+  places[thread_index()] = const_cast<const int*>(&own);
+  sync_block();
+  x[thread_index()] = *places[(thread_index() + 1) % 64];
+  sync_block();
+}
+
+Lesson::Outcome run_reads_another_lanes_stack(Machine& machine, const Schedule& schedule) {
+  const Array<int> x(machine, counted(64));
+  return {run(machine, schedule,
+              {.kernel = "reads_another_lanes_stack", .threads = 64, .shared_bytes = 64 * sizeof(int*)},
+              reads_another_lanes_stack, x.data()),
+          false};
+}
+
 constexpr WrongLesson wrong[] = {
+    {{"fails_here_and_there", run_fails_here_and_there}, Fault::bounds, "global memory"},
+    {{"reads_what_was_released", run_reads_what_was_released}, Fault::bounds, "read of 4 bytes"},
+    {{"reads_another_lanes_stack", run_reads_another_lanes_stack},
+     Fault::bounds,
+     "the stack of another lane"},
     {{"reads_behind_the_end", run_wrong<reads_behind_the_end>},
      Fault::bounds,
      "byte 256 of 256 bytes of global"},
@@ -222,7 +270,9 @@ constexpr WrongLesson wrong[] = {
      Fault::bounds,
      "256 bytes of shared"},
     {{"reads_what_nobody_wrote", run_wrong<reads_what_nobody_wrote>}, Fault::undefined, "nobody has written"},
-    {{"reads_two_at_an_odd_place", run_wrong<reads_two_at_an_odd_place>}, Fault::alignment, "8 bytes"},
+    {{"reads_two_at_an_odd_place", run_wrong<reads_two_at_an_odd_place>},
+     Fault::alignment,
+     "access of 8 bytes"},
     {{"returns_before_the_barrier", run_wrong<returns_before_the_barrier>}, Fault::divergence, "returned"},
     {{"meets_at_two_places", run_wrong<meets_at_two_places>}, Fault::divergence, "sync_block at teaching.cu"},
     {{"names_others_only", run_wrong<names_others_only>}, Fault::mask, "leaves out the calling lane"},
@@ -254,7 +304,25 @@ SCRAWL_KERNEL void syncs_half_a_warp_for_all_of_it(int* x) {
   x[thread_index() ^ 16] = 2;
 }
 
+SCRAWL_KERNEL void takes_a_shuffle_for_a_barrier(int* x) {
+  x[thread_index()] = 1;
+  const int sum = reduce_warp(1, [](int a, int b) { return a + b; });
+  x[thread_index() ^ 1] = sum;
+}
+
+/// Every block writes what the others write.
+SCRAWL_KERNEL void meets_other_blocks(int* x) { x[thread_index()] = static_cast<int>(block_index().x); }
+
+Lesson::Outcome run_meets_other_blocks(Machine& machine, const Schedule& schedule) {
+  const Array<int> x(machine, counted(64));
+  return {run(machine, schedule, {.kernel = "meets_other_blocks", .blocks = {3}, .threads = 64},
+              meets_other_blocks, x.data()),
+          false};
+}
+
 constexpr Lesson racing[] = {
+    {"takes_a_shuffle_for_a_barrier", run_wrong<takes_a_shuffle_for_a_barrier>},
+    {"meets_other_blocks", run_meets_other_blocks},
     {"writes_one_place_twice", run_wrong<writes_one_place_twice>},
     {"reads_a_neighbour_too_early", run_wrong<reads_a_neighbour_too_early>},
     {"syncs_the_warp_for_the_block", run_wrong<syncs_the_warp_for_the_block>},

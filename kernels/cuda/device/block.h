@@ -62,7 +62,7 @@ SCRAWL_DEVICE T& shared_memory() {
 }
 
 /// Waits for all lanes of the block; what any of them wrote before, all see after. All must come to the same
-/// place.
+/// place, and none may have returned: stricter than CUDA, where lanes that returned do not count.
 SCRAWL_DEVICE void sync_block([[maybe_unused]] Place place = Place::here()) {
 #ifdef __CUDACC__
   __syncthreads();

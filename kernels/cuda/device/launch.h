@@ -1,5 +1,7 @@
 #pragma once
-/// How a kernel is launched: `launch({.name = "softmax", .blocks = {rows}, .threads = 128}, kernel, x, y)`.
+/// How a kernel is run on the machine of kernels/simt:
+///
+///   run(machine, schedule, {.kernel = "softmax", .blocks = {rows}, .threads = 128}, softmax, x, y)
 
 #include <cstddef>
 #include <string_view>
@@ -32,8 +34,8 @@ struct Call {
 
 /// Runs a kernel on the machine.
 template <class... Parameters, class... Arguments>
-std::optional<Report> run(Machine& machine, const Schedule& schedule, Grid grid,
-                          void (*kernel)(Parameters...), Arguments... arguments) {
+[[nodiscard]] std::optional<Report> run(Machine& machine, const Schedule& schedule, Grid grid,
+                                        void (*kernel)(Parameters...), Arguments... arguments) {
   const detail::Call<Parameters...> call{kernel, {arguments...}};
   grid.lane = call.lane;
   grid.call = std::as_bytes(std::span(&call, 1));

@@ -7,14 +7,17 @@
 #define SCRAWL_DEVICE __device__ __forceinline__
 #define SCRAWL_CUDA scrawl::cuda
 
-#else
+#elif defined(SCRAWL_SIMT)
 
 #include "kernels/simt/lane.h"
 
+// Inlined, so that no other file's copy, whose accesses are not looked at, can take a function's place.
 #define SCRAWL_KERNEL
-#define SCRAWL_DEVICE inline
+#define SCRAWL_DEVICE [[gnu::always_inline]] inline
 #define SCRAWL_CUDA scrawl::simt
 
+#else
+#error "device code is compiled by nvcc, or for simt: see scrawl_compile_for_simt"
 #endif
 
 namespace SCRAWL_CUDA {

@@ -1,6 +1,7 @@
 #pragma once
-/// What the lanes of a warp do together. A mask names the lanes that take part: each of them must call, with
-/// the same mask.
+/// What the lanes of a warp do together. A mask names the lanes that take part: each of them must call, at
+/// the same place, with the same mask, and none of them may have returned. That is stricter than CUDA, which
+/// lets masks name lanes that have returned. Only sync_warp orders memory.
 
 #include <cstdint>
 
@@ -64,7 +65,7 @@ SCRAWL_DEVICE void sync_warp(std::uint32_t mask = all_lanes, [[maybe_unused]] Pl
 #ifdef __CUDACC__
   __syncwarp(mask);
 #else
-  meet({place.site("sync_warp"), mask, nullptr, detail::no_work});
+  meet({place.site("sync_warp"), mask, nullptr, detail::no_work, Meeting::Orders::memory});
 #endif
 }
 
