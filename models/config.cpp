@@ -180,7 +180,11 @@ toml::table parse_value(const std::string& text) {
   try {
     return toml::parse("value = " + text, command_line);
   } catch (const toml::parse_error&) {
+  }
+  try {
     return toml::parse("value = " + nlohmann::json(text).dump(), command_line);
+  } catch (const std::exception&) {
+    throw UsageError("--set: expected a value in UTF-8 without control characters, got {}", text);
   }
 }
 

@@ -382,6 +382,7 @@ class CommandLine(unittest.TestCase):
         for assignment, complaint in (("training.epochs=many", "--set: training.epochs: expected a whole number"),
                                       ("training.epoch=3", "--set: training.epoch: unknown key; did you mean epochs?"),
                                       ("training.precision=bf166", "got bf166; did you mean bf16?"),
+                                      ("data.path=\x7f", "expected a value in UTF-8 without control characters"),
                                       ("training.epochs", "expected key=value")):
             self.expect(run("train", self.recipe, "--data", self.data, "--set", assignment), 2, complaint)
 

@@ -1,5 +1,7 @@
 #include <fmt/core.h>
 
+#include <filesystem>
+
 #include "models/training.h"
 #include "tools/cli/command.h"
 
@@ -20,7 +22,9 @@ struct TrainFlags {
 std::vector<std::string> assignments(const TrainFlags& f) {
   auto all = f.over.assignments;
   const auto quoted = [](const std::string& s) { return fmt::format("'''{}'''", s); };
-  if (!f.data.empty()) all.push_back("data.path=" + quoted(f.data));
+  // As it is from everywhere: the run records it.
+  if (!f.data.empty())
+    all.push_back("data.path=" + quoted(std::filesystem::absolute(f.data).lexically_normal().string()));
   if (!f.precision.empty()) all.push_back("training.precision=" + quoted(f.precision));
   if (f.epochs > 0) all.push_back(fmt::format("training.epochs={}", f.epochs));
   if (f.batch > 0) all.push_back(fmt::format("training.batch={}", f.batch));
