@@ -41,6 +41,17 @@ std::int64_t Config::integer(std::string_view key, std::int64_t fallback, std::i
   return *value;
 }
 
+std::int64_t Config::count(std::string_view key) {
+  if (!table_->contains(key)) {
+    std::vector<std::string> written;
+    for (const auto& [name, value] : *table_) written.emplace_back(name.str());
+    const auto near = nearest_name(key, written);
+    fail(key, near.empty() ? "expected a whole number of at least 1, got none"
+                           : fmt::format("expected a whole number of at least 1, got none but {}", near));
+  }
+  return integer(key, 1, 1);
+}
+
 double Config::number(std::string_view key, double fallback, double least, double most) {
   auto* const node = find(key);
   if (!node) table_->insert(key, fallback);

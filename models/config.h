@@ -25,6 +25,8 @@ class Config {
 
   std::int64_t integer(std::string_view key, std::int64_t fallback, std::int64_t least,
                        std::int64_t most = std::numeric_limits<std::int64_t>::max());
+  /// A whole number of at least 1 that has no default.
+  std::int64_t count(std::string_view key);
   double number(std::string_view key, double fallback, double least,
                 double most = std::numeric_limits<double>::infinity());
   std::string text(std::string_view key, std::string_view fallback);

@@ -20,7 +20,7 @@ fs::path recipe_folder() {
 
 ConvLayer read_conv(Config& c) {
   ConvLayer conv;
-  conv.filters = c.integer("filters", 0, 1);
+  conv.filters = c.count("filters");
   std::tie(conv.kernel_h, conv.kernel_w) = c.pair("kernel", {3, 3}, 1);
   auto& p = conv.params;
   std::tie(p.stride_h, p.stride_w) = c.pair("stride", {1, 1}, 1);
@@ -64,10 +64,10 @@ const std::vector<std::pair<std::string, Reader>> layer_types{
      }},
     {"flatten", [](Config&) -> decltype(Layer::what) { return FlattenLayer{}; }},
     {"columns", [](Config&) -> decltype(Layer::what) { return ColumnsLayer{}; }},
-    {"dense", [](Config& c) -> decltype(Layer::what) { return DenseLayer{c.integer("units", 0, 1)}; }},
+    {"dense", [](Config& c) -> decltype(Layer::what) { return DenseLayer{c.count("units")}; }},
     {"lstm",
      [](Config& c) -> decltype(Layer::what) {
-       return LstmLayer{c.integer("units", 0, 1), c.flag("bidirectional", true)};
+       return LstmLayer{c.count("units"), c.flag("bidirectional", true)};
      }},
     {"classes", [](Config&) -> decltype(Layer::what) { return DenseLayer{0}; }},
 };

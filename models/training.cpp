@@ -135,7 +135,12 @@ class Trainer {
       if (!latest)
         throw UsageError("{}: nothing to resume: expected a checkpoint in {}", options_.out.string(),
                          checkpoints.string());
-      checkpoint_ = load_checkpoint(*latest);
+      try {
+        checkpoint_ = load_checkpoint(*latest);
+      } catch (const DataError& error) {
+        throw DataError("{}; without {} the run continues from the checkpoint before it, if there is one",
+                        error.what(), latest->string());
+      }
       require_same_fingerprint(recorded<nlohmann::json>("fingerprint"), fingerprint());
       if (const auto begun_with = recorded<std::string>("recipe"); begun_with != recipe_.effective) {
         const auto [expected, got] = first_difference(begun_with, recipe_.effective);

@@ -351,6 +351,19 @@ class CommandLine(unittest.TestCase):
         self.assertGreaterEqual(json.loads(lenient.stdout)["skipped"], 1)
         self.expect(run("eval", self.run_folder, "--data", data, "--split", "train", "--strict"), 3, "0.png")
 
+    def test_a_layer_without_its_size(self):
+        recipe = self.write_recipe("sizeless.toml", change=lambda t: t.replace("filters", "filter"))
+        self.expect(run("train", recipe, "--data", self.data, "--out", self.folder / "sizeless"), 2,
+                    "sizeless.toml:", "filters: expected a whole number of at least 1, got none but filter")
+
+    def test_a_damaged_checkpoint_names_itself(self):
+        out = self.folder / "damaged"
+        shutil.copytree(self.run_folder, out)
+        latest = max((out / "checkpoints").iterdir())
+        (latest / "state.json").write_text("{")
+        self.expect(subprocess.run(self.train(out, "--resume"), capture_output=True, text=True), 3, str(latest),
+                    "the checkpoint before it")
+
     def test_results_that_cannot_be_delivered(self):
         for command in (["eval", self.run_folder, "--json"], ["inspect", "mnist"], ["devices"], ["--help"],
                         ["predict", self.run_folder, self.data / "h" / "0.png"]):
