@@ -32,10 +32,15 @@ constexpr std::string_view name_of(KernelSet kernels) {
   return "?";
 }
 
+/// How products of f32 operands are made on tensor cores: not there, or with operands rounded to tf32 first.
+enum class F32Products : std::uint8_t { exact, tf32 };
+
 /// What restricts the choice of a variant.
 struct Selection {
   KernelSet kernels = KernelSet::automatic;
   int threads = 1;  ///< CPU threads that a plan may use; fixed for its life, results depend on it
+  F32Products f32_products = F32Products::exact;
+  int multiprocessors = 108;  ///< of the GPU: long sums are split to occupy them, results depend on it
 };
 
 /// Why a faster variant does not take a call: "needs C % 8 == 0, got 3".
@@ -85,7 +90,7 @@ Plan<Call> first_variant(std::string_view operation, std::span<const Variant<Cal
     const bool excluded = (selection.kernels == KernelSet::native && variant.origin == Origin::vendor) ||
                           (selection.kernels == KernelSet::vendor && variant.origin == Origin::native);
     if (excluded) {
-      refused.push_back({std::string(variant.name), "left out by --kernels"});
+      refused.push_back(Refusal{std::string(variant.name), "left out by --kernels"});
       continue;
     }
     Call attempt = call;
@@ -96,7 +101,7 @@ Plan<Call> first_variant(std::string_view operation, std::span<const Variant<Cal
       call = attempt;
       return plan;
     } catch (const Refused& reason) {
-      refused.push_back({std::string(variant.name), reason.what()});
+      refused.push_back(Refusal{std::string(variant.name), reason.what()});
     }
   }
   std::string reasons;

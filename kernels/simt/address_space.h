@@ -2,8 +2,10 @@
 /// The memory of the machine: one reserved range of addresses, and beside each byte its state, so that every
 /// access of a kernel can be judged by its address alone.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -35,6 +37,29 @@ class AddressSpace {
   /// The states of the bytes from this one of ours on.
   State* states(const void* address) const {
     return reinterpret_cast<State*>(states_ + (static_cast<const std::byte*>(address) - base_));
+  }
+
+  /// Whether all of these bytes of ours are.
+  bool is_defined(const void* address, std::size_t bytes) const {
+    constexpr std::uint64_t all = 0x0202020202020202;
+    const State* const of = states(address);
+    const auto differs = [&]<class Word>(Word) {
+      Word word;
+      std::memcpy(&word, of, sizeof word);
+      return word != static_cast<Word>(all);
+    };
+    switch (bytes) {
+      case 1:
+        return *of == State::defined;
+      case 2:
+        return !differs(std::uint16_t{});
+      case 4:
+        return !differs(std::uint32_t{});
+      case 8:
+        return !differs(std::uint64_t{});
+      default:
+        return std::all_of(of, of + bytes, [](State state) { return state == State::defined; });
+    }
   }
 
   /// Makes bytes undefined, and NaN as f32, f16 and bf16.

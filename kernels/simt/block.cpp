@@ -4,8 +4,10 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <numeric>
+#include <utility>
 
 #include "kernels/error.h"
 #include "kernels/simt/symbol.h"
@@ -18,12 +20,10 @@ namespace scrawl::simt {
 
 namespace {
 
-constexpr std::size_t page = 4096, stack_bytes = 64 << 10;
+constexpr std::size_t page = 4096;
 
 using boost::context::detail::jump_fcontext, boost::context::detail::make_fcontext,
     boost::context::detail::transfer_t;
-
-thread_local Block* running_block = nullptr;
 
 bool in_program(const void* address) {
   const auto* const at = static_cast<const char*>(address);
@@ -68,6 +68,8 @@ std::string_view name_of(Fault fault) {
       return "race";
     case Fault::argument:
       return "argument";
+    case Fault::endless:
+      return "endless";
   }
   return "?";
 }
@@ -112,16 +114,17 @@ bool Stacks::holds(const void* address) const {
 // -------------------------------------------------------------------------------------------------- block
 
 Block::Block(AddressSpace& memory, const Grid& grid, Dim index, const Schedule& schedule, Stacks& stacks,
-             std::byte* shared, std::vector<Site>& sites, Races* races)
+             std::byte* shared, Races* races)
     : memory_(memory),
       grid_(grid),
       index_(index),
       schedule_(schedule),
       stacks_(stacks),
       shared_(shared),
-      sites_(sites),
+      gatherings_(static_cast<std::size_t>((grid.threads + warp_lanes - 1) / warp_lanes)),
       races_(races),
       lanes_(static_cast<std::size_t>(grid.threads)) {
+  known_visits_.fill(-1);
   std::seed_seq seed{schedule.seed, schedule.seed >> 32, std::uint64_t{index.x}, std::uint64_t{index.y},
                      std::uint64_t{index.z}};
   random_.seed(seed);
@@ -132,7 +135,7 @@ Block::Block(AddressSpace& memory, const Grid& grid, Dim index, const Schedule& 
                         grid.threads, {shared_, grid.shared_bytes});
 }
 
-Block* Block::running() { return running_block; }
+constinit thread_local Block* Block::running_ = nullptr;
 
 /// While it lives, code of the machine runs for a lane.
 class Block::Quiet {
@@ -148,8 +151,8 @@ class Block::Quiet {
 
 bool Block::run() {
   struct Running {
-    explicit Running(Block* block) { running_block = block; }
-    ~Running() { running_block = nullptr; }
+    explicit Running(Block* block) { running_ = block; }
+    ~Running() { running_ = nullptr; }
   } const running(this);
   for (int lane = 0; lane < grid_.threads; ++lane) {
     const auto stack = stacks_.at(lane);
@@ -160,7 +163,13 @@ bool Block::run() {
   }
   while (!failed_ && !ready_.empty()) {
     current_ = take_next();
+    own_stack_ = stacks_.at(current_).data();
     draw_turn();
+    if (++turns_ > schedule_.most_turns) {
+      failed_ = true;
+      report_ = endless();
+      break;
+    }
     auto& lane = lanes_[static_cast<std::size_t>(current_)];
     lane.context = jump_fcontext(lane.context, this).fctx;
   }
@@ -227,6 +236,7 @@ void Block::make_ready(int lane) {
 }
 
 void Block::end_turn() {
+  move_some_copy();
   make_ready(current_);
   switch_to_scheduler();
 }
@@ -243,9 +253,17 @@ void Block::wake(int lane) {
   make_ready(lane);
 }
 
-/// Notes the site, and says whether the mutant leaves it out.
+/// Notes the visit, and says whether the mutant leaves the site out.
 bool Block::is_left_out(const Site& site) {
-  if (std::ranges::find(sites_, site) == sites_.end()) sites_.push_back(site);
+  const auto hash = (site.line * 31 + site.name.size()) % known_visits_.size();
+  auto& known = known_visits_[hash];
+  if (known < 0 || !(visits_[static_cast<std::size_t>(known)].site == site)) {
+    const auto found = std::ranges::find(visits_, site, &Visits::site);
+    known = static_cast<int>(found - visits_.begin());
+    if (found == visits_.end())
+      visits_.push_back({site, std::vector<std::uint32_t>(static_cast<std::size_t>(grid_.threads))});
+  }
+  ++visits_[static_cast<std::size_t>(known)].of_lane[static_cast<std::size_t>(current_)];
   return schedule_.without && *schedule_.without == site;
 }
 
@@ -272,48 +290,91 @@ void Block::sync(const Site& site) {
   end_turn();
 }
 
+void Block::sync_named(int number, int threads, const Site& site) {
+  const Quiet quiet(*this);
+  if (is_left_out(site)) return;
+  if (number < 1 || number >= static_cast<int>(barriers_.size()))
+    fail(Fault::argument, fmt::format("{}: expected a barrier from 1 to {}, got {}", to_string(site),
+                                      barriers_.size() - 1, number));
+  if (threads < 1 || threads % warp_lanes != 0 || threads > grid_.threads)
+    fail(Fault::argument, fmt::format("{}: expected whole warps of a block of {} lanes, got {} lanes",
+                                      to_string(site), grid_.threads, threads));
+  auto& barrier = barriers_[static_cast<std::size_t>(number)];
+  if (!barrier.here.empty()) {
+    const auto& other = *lanes_[static_cast<std::size_t>(barrier.here.front())].site;
+    if (barrier.threads != threads || !(other == site))
+      fail(Fault::divergence,
+           fmt::format("barrier {}: lane {} is in {} for {} lanes, this one in {} for {}", number,
+                       barrier.here.front(), to_string(other), barrier.threads, to_string(site), threads));
+  }
+  barrier.threads = threads;
+  barrier.here.push_back(current_);
+  if (static_cast<int>(barrier.here.size()) < threads) return wait(Waits::for_some, site);
+  const auto met = std::exchange(barrier.here, {});
+  for (const int lane : met)
+    if (lane != current_) wake(lane);
+  if (races_) races_->meet(met);
+  end_turn();
+}
+
 void Block::meet(const Meeting& meeting) {
   const Quiet quiet(*this);
   const int self = current_ % warp_lanes, first = current_ - self;
   const int lanes = std::min(warp_lanes, grid_.threads - first);
   const auto& site = meeting.site;
   if (is_left_out(site)) return;
-  if (!(meeting.mask >> self & 1))
+  auto& own = lanes_[static_cast<std::size_t>(current_)];
+  own.meeting = &meeting;
+  const auto bit = std::uint32_t{1} << self;
+  auto& gathering = gatherings_[static_cast<std::size_t>(current_ / warp_lanes)];
+  // Whoever comes to what others wait in has been looked for by them.
+  if (gathering.here != 0 && (meeting.mask & bit) && gathering.meeting->mask == meeting.mask &&
+      gathering.meeting->site == site) {
+    gathering.here |= bit;
+    if (gathering.here != meeting.mask) return wait(Waits::for_warp, site);
+    gathering.here = 0;
+    return complete(meeting, meeting.mask);
+  }
+  if (!(meeting.mask & bit))
     fail(Fault::mask,
          fmt::format("{}: mask {:08x} leaves out the calling lane", to_string(site), meeting.mask));
   if (lanes < warp_lanes && meeting.mask >> lanes != 0)
     fail(Fault::mask, fmt::format("{}: mask {:08x} names lanes that the block does not have", to_string(site),
                                   meeting.mask));
-  std::array<void*, warp_lanes> slots{};
-  slots[static_cast<std::size_t>(self)] = meeting.slot;
-  bool all_here = true;
+  auto here = bit;
   for (int i = 0; i < lanes; ++i) {
     if (i == self || !(meeting.mask >> i & 1)) continue;
     const auto& other = lanes_[static_cast<std::size_t>(first + i)];
     if (other.waits == Waits::returned)
       fail(Fault::mask, fmt::format("{}: mask {:08x} names lane {} of the warp, which has returned",
                                     to_string(site), meeting.mask, i));
-    const bool here =
+    const bool is_here =
         other.waits == Waits::for_warp && other.meeting->mask == meeting.mask && other.meeting->site == site;
-    if (other.waits == Waits::for_warp && !here && (other.meeting->mask >> self & 1))
+    if (other.waits == Waits::for_warp && !is_here && (other.meeting->mask & bit))
       fail(
           Fault::divergence,
           fmt::format("{} with mask {:08x}: lane {} of the warp waits for this one in {} with mask {:08x}",
                       to_string(site), meeting.mask, i, to_string(other.meeting->site), other.meeting->mask));
-    all_here &= here;
-    if (here) slots[static_cast<std::size_t>(i)] = other.meeting->slot;
+    if (is_here) here |= std::uint32_t{1} << i;
   }
-  if (!all_here) {
-    lanes_[static_cast<std::size_t>(current_)].meeting = &meeting;
-    return wait(Waits::for_warp, site);
-  }
-  meeting.work(slots, meeting.mask);
+  if (here == meeting.mask) return complete(meeting, here);
+  if (gathering.here == 0) gathering = {here, &meeting};
+  wait(Waits::for_warp, site);
+}
+
+/// All lanes of a meeting are there.
+void Block::complete(const Meeting& meeting, std::uint32_t here) {
+  const int first = current_ / warp_lanes * warp_lanes;
+  std::array<void*, warp_lanes> slots{};
   std::vector<int> met;
-  for (int i = 0; i < lanes; ++i) {
-    if (!(meeting.mask >> i & 1)) continue;
-    met.push_back(first + i);
-    if (i != self) wake(first + i);
+  for (int i = 0; i < warp_lanes; ++i) {
+    if (!(here >> i & 1)) continue;
+    slots[static_cast<std::size_t>(i)] = lanes_[static_cast<std::size_t>(first + i)].meeting->slot;
+    if (races_) met.push_back(first + i);
   }
+  meeting.work(slots, here);
+  for (int i = 0; i < warp_lanes; ++i)
+    if (here >> i & 1 && first + i != current_) wake(first + i);
   if (races_ && meeting.orders == Meeting::Orders::memory) races_->meet(met);
   end_turn();
 }
@@ -346,9 +407,12 @@ void Block::check_place(const void* address, std::size_t bytes, Access access, c
 }
 
 void Block::access(const void* address, std::size_t bytes, Access access, const void* instruction) {
-  if (quiet_) return;
   const Quiet quiet(*this);
   if (accesses_left_ > 0 && --accesses_left_ == 0) end_turn();  // before it is judged: afterwards it happens
+  judge(address, bytes, access, instruction);
+}
+
+void Block::judge(const void* address, std::size_t bytes, Access access, const void* instruction) {
   if (!memory_.holds(address)) return check_place(address, bytes, access, instruction);
   auto* const states = memory_.states(address);
   const auto any = [&](State state) { return std::find(states, states + bytes, state) != states + bytes; };
@@ -362,17 +426,13 @@ void Block::access(const void* address, std::size_t bytes, Access access, const 
   if (earlier) fail_race(describe(address, bytes, access, instruction), *earlier);
 }
 
-void Block::read(const void* address, std::size_t bytes, const void* instruction) {
-  access(address, bytes, Access::read, instruction);
-}
-
-void Block::write(const void* address, std::size_t bytes, const void* instruction) {
-  access(address, bytes, Access::write, instruction);
-}
-
 void Block::fail_race(const std::string& access, const Races::Access& earlier) {
   fail(Fault::race, fmt::format("{}: nothing orders it after the access by lane {} of block {} ({})", access,
                                 earlier.lane, earlier.block, place_of(earlier.instruction)));
+}
+
+void Block::aligned(const void* address, std::size_t bytes, const void* instruction) {
+  if (reinterpret_cast<std::uintptr_t>(address) % bytes != 0) misaligned(address, bytes, instruction);
 }
 
 void Block::misaligned(const void* address, std::size_t bytes, const void* instruction) {
@@ -382,16 +442,110 @@ void Block::misaligned(const void* address, std::size_t bytes, const void* instr
                                      bytes, place_of(instruction)));
 }
 
+// ----------------------------------------------------------------------------------------------------
+// cp.async
+
+void Block::require_shared(const void* address, std::size_t bytes, const Site& site) {
+  const auto* const at = static_cast<const std::byte*>(address);
+  if (at < shared_ || at + bytes > shared_ + grid_.shared_bytes)
+    fail(Fault::bounds,
+         fmt::format("{}: {} bytes that are not the block's shared memory", to_string(site), bytes));
+}
+
+void Block::copy_async(void* to, const void* from, std::size_t bytes, std::size_t from_global,
+                       const Site& site, const void* instruction) {
+  const Quiet quiet(*this);
+  if (is_left_out(site)) return;
+  if (accesses_left_ > 0 && --accesses_left_ == 0) end_turn();
+  if (from_global > bytes)
+    fail(Fault::argument,
+         fmt::format("{}: expected at most {} bytes to read, got {}", to_string(site), bytes, from_global));
+  for (const void* const address : {static_cast<const void*>(to), from})
+    if (reinterpret_cast<std::uintptr_t>(address) % bytes != 0)
+      fail(Fault::alignment,
+           fmt::format("{}: an address that is no multiple of {} bytes", to_string(site), bytes));
+  require_shared(to, bytes, site);
+  if (from_global > 0) judge(from, from_global, Access::read, instruction);
+  judge(to, bytes, Access::write, instruction);
+  auto* const target = static_cast<std::byte*>(to);
+  std::fill_n(memory_.states(to), bytes, State::undefined);
+  auto& lane = lanes_[static_cast<std::size_t>(current_)];
+  lane.copies.push_back(
+      {target, static_cast<const std::byte*>(from), bytes, from_global, lane.groups, false});
+  if (random_() % 4 == 0) move(lane.copies.back());
+}
+
+void Block::move(Copy& copy) {
+  std::copy_n(copy.from, copy.from_global, copy.to);
+  std::fill_n(copy.to + copy.from_global, copy.bytes - copy.from_global, std::byte{0});
+  copy.has_moved = true;
+}
+
+/// At the wait: the bytes are there, and the lane's own from now on.
+void Block::land(Copy& copy) {
+  if (!copy.has_moved) move(copy);
+  judge(copy.to, copy.bytes, Access::write, nullptr);
+}
+
+void Block::move_some_copy() {
+  auto& copies = lanes_[static_cast<std::size_t>(current_)].copies;
+  if (copies.empty()) return;
+  auto& copy = copies[random_() % copies.size()];
+  if (!copy.has_moved) move(copy);
+}
+
+void Block::commit_copies(const Site& site) {
+  const Quiet quiet(*this);
+  if (is_left_out(site)) return;
+  ++lanes_[static_cast<std::size_t>(current_)].groups;
+}
+
+void Block::wait_copies(int groups_left, const Site& site) {
+  const Quiet quiet(*this);
+  if (is_left_out(site)) return;
+  auto& lane = lanes_[static_cast<std::size_t>(current_)];
+  const auto last = std::ranges::partition_point(
+      lane.copies, [&](const Copy& copy) { return copy.group < lane.groups - groups_left; });
+  for (auto copy = lane.copies.begin(); copy != last; ++copy) land(*copy);
+  lane.copies.erase(lane.copies.begin(), last);
+}
+
 // ------------------------------------------------------------------------------------------------ the lane
 
-int thread_of_lane() { return running_block->thread(); }
-int threads_of_block() { return running_block->grid().threads; }
-Dim block_of_lane() { return running_block->index(); }
-Dim blocks_of_grid() { return running_block->grid().blocks; }
-std::byte* shared_of_block() { return running_block->shared(); }
-void sync(const Site& site) { running_block->sync(site); }
-void meet(const Meeting& meeting) { running_block->meet(meeting); }
-void fail_lane(Fault fault, const std::string& what) { running_block->fail(fault, what); }
+int thread_of_lane() { return Block::running()->thread(); }
+int threads_of_block() { return Block::running()->grid().threads; }
+Dim block_of_lane() { return Block::running()->index(); }
+Dim blocks_of_grid() { return Block::running()->grid().blocks; }
+std::byte* shared_of_block() { return Block::running()->shared(); }
+void sync(const Site& site) { Block::running()->sync(site); }
+void sync_named(int barrier, int threads, const Site& site) {
+  Block::running()->sync_named(barrier, threads, site);
+}
+void meet(const Meeting& meeting) { Block::running()->meet(meeting); }
+
+void load(void* to, const void* from, std::size_t bytes) {
+  Block::running()->aligned(from, bytes, __builtin_return_address(0));
+  Block::running()->read(from, bytes, __builtin_return_address(0));
+  std::memcpy(to, from, bytes);
+}
+
+void store(void* to, const void* from, std::size_t bytes) {
+  Block::running()->aligned(to, bytes, __builtin_return_address(0));
+  Block::running()->write(to, bytes, __builtin_return_address(0));
+  std::memcpy(to, from, bytes);
+}
+
+void copy_async(void* shared, const void* global, std::size_t bytes, std::size_t from_global,
+                const Site& site) {
+  Block::running()->copy_async(shared, global, bytes, from_global, site, __builtin_return_address(0));
+}
+void commit_copies(const Site& site) { Block::running()->commit_copies(site); }
+void wait_copies(int groups_left, const Site& site) { Block::running()->wait_copies(groups_left, site); }
+void require_shared(const void* address, std::size_t bytes, const Site& site) {
+  Block::running()->require_shared(address, bytes, site);
+}
+
+void fail_lane(Fault fault, const std::string& what) { Block::running()->fail(fault, what); }
 
 // ------------------------------------------------------------------------------------------------- reports
 
@@ -401,6 +555,12 @@ void Block::fail(Fault fault, const std::string& what) {
                                 index_.y, index_.z, current_, name_of(fault), what, schedule_.seed)};
   switch_to_scheduler();
   __builtin_unreachable();
+}
+
+Report Block::endless() const {
+  return {Fault::endless,
+          fmt::format("{}: block ({}, {}, {}): endless: it still runs after {} turns (seed {})", grid_.kernel,
+                      index_.x, index_.y, index_.z, schedule_.most_turns, schedule_.seed)};
 }
 
 Report Block::stuck() const {

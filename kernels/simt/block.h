@@ -2,6 +2,7 @@
 /// One block of a launch: its lanes are fibres of the calling thread. A lane runs until it waits, or until
 /// the schedule takes its turn away; who runs next is drawn from the seed.
 
+#include <array>
 #include <boost/context/detail/fcontext.hpp>
 #include <cstdint>
 #include <random>
@@ -37,11 +38,15 @@ struct Schedule {
   std::uint64_t seed = 0;
   /// Accesses that a lane makes before its turn may end, on average; 0: turns end where lanes wait only.
   int accesses_per_turn = 64;
+  /// Turns after which a block counts as one that never ends.
+  std::uint64_t most_turns = std::uint64_t{1} << 28;
   /// Whether accesses that nothing orders are reported. Blocks run one after the other then, and slowly.
   enum class LookFor : std::uint8_t { faults, races } look_for = LookFor::faults;
   /// A building block that is to do nothing: a mutant.
   const Site* without = nullptr;
 };
+
+inline constexpr std::size_t stack_bytes = 64 << 10;  ///< of a lane
 
 /// Stacks with a page between them that faults.
 class Stacks {
@@ -63,8 +68,7 @@ class Stacks {
 
 class Block {
  public:
-  Block(AddressSpace&, const Grid&, Dim index, const Schedule&, Stacks&, std::byte* shared,
-        std::vector<Site>& sites, Races* races);
+  Block(AddressSpace&, const Grid&, Dim index, const Schedule&, Stacks&, std::byte* shared, Races* races);
 
   /// Runs every lane to its end. False, and `report` set, if something is wrong.
   bool run();
@@ -79,9 +83,21 @@ class Block {
 
   /// Waits for all lanes of the block.
   void sync(const Site&);
+  /// Waits until so many lanes have come to a barrier by its number.
+  void sync_named(int barrier, int threads, const Site&);
   void meet(const Meeting&);
-  void read(const void* address, std::size_t bytes, const void* instruction);
-  void write(const void* address, std::size_t bytes, const void* instruction);
+  void copy_async(void* to, const void* from, std::size_t bytes, std::size_t from_global, const Site&,
+                  const void* instruction);
+  void commit_copies(const Site&);
+  void wait_copies(int groups_left, const Site&);
+  void require_shared(const void* address, std::size_t bytes, const Site&);
+  void read(const void* address, std::size_t bytes, const void* instruction) {
+    if (!quiet_ && !is_plain(address, bytes)) access(address, bytes, Access::read, instruction);
+  }
+  void write(const void* address, std::size_t bytes, const void* instruction) {
+    if (!quiet_ && !is_plain(address, bytes)) access(address, bytes, Access::write, instruction);
+  }
+  void aligned(const void* address, std::size_t bytes, const void* instruction);  ///< or fails
   void misaligned(const void* address, std::size_t bytes, const void* instruction);
   /// Ends the block. Its lanes are left as they are, not unwound: the compiler takes it that no access
   /// throws, and device code owns nothing.
@@ -89,20 +105,46 @@ class Block {
   bool has_failed() const { return failed_; }
 
   /// The block whose lane the calling thread runs, or null.
-  static Block* running();
+  static Block* running() { return running_; }
+
+  /// How often one lane came to a site, at most.
+  struct Visits {
+    Site site;
+    std::vector<std::uint32_t> of_lane;
+  };
+  const std::vector<Visits>& visits() const { return visits_; }
 
  private:
   enum class Access : std::uint8_t { read, write };
   enum class Keep : std::uint8_t { nothing, lanes, warps };  ///< who keeps priorities
-  enum class Waits : std::uint8_t { no, for_block, for_warp, returned };
+  enum class Waits : std::uint8_t { no, for_block, for_some, for_warp, returned };
   class Quiet;
   using Context = boost::context::detail::fcontext_t;
+  /// Of cp.async, between its call and its wait.
+  struct Copy {
+    std::byte* to;
+    const std::byte* from;
+    std::size_t bytes, from_global;
+    int group;
+    bool has_moved;
+  };
   struct Lane {
     Context context = nullptr;
     std::uint64_t priority = 0;
     Waits waits = Waits::no;
     const Site* site = nullptr;  ///< where it waits
     const Meeting* meeting = nullptr;
+    std::vector<Copy> copies;
+    int groups = 0;  ///< of copies that were committed
+  };
+  /// The lanes of a warp that wait in one meeting.
+  struct Gathering {
+    std::uint32_t here = 0;
+    const Meeting* meeting = nullptr;  ///< of one of them
+  };
+  struct Barrier {
+    std::vector<int> here;  ///< lanes
+    int threads = 0;
   };
   static void enter(boost::context::detail::transfer_t);
   void end_lane();
@@ -114,12 +156,29 @@ class Block {
   int take_next();
   void draw_priority(int lane);
   void draw_turn();
+  /// Whether an access within the turn needs no further look: of the own stack, or of bytes that are defined.
+  bool is_plain(const void* address, std::size_t bytes) {
+    if (static_cast<std::size_t>(static_cast<const std::byte*>(address) - own_stack_) <= stack_bytes - bytes)
+      return true;
+    if (races_ || accesses_left_ == 1 || !memory_.holds(address) || !memory_.is_defined(address, bytes))
+      return false;
+    accesses_left_ -= accesses_left_ > 0;
+    return true;
+  }
   void access(const void* address, std::size_t bytes, Access, const void* instruction);
+  void judge(const void* address, std::size_t bytes, Access, const void* instruction);
+  void move(Copy&);
+  void land(Copy&);
+  void move_some_copy();
   void check_place(const void* address, std::size_t bytes, Access, const void* instruction);
   bool is_left_out(const Site&);
+  void complete(const Meeting&, std::uint32_t here);
   std::string describe(const void* address, std::size_t bytes, Access, const void* instruction) const;
   [[noreturn]] void fail_race(const std::string& access, const Races::Access& earlier);
   Report stuck() const;
+  Report endless() const;
+
+  static constinit thread_local Block* running_;
 
   AddressSpace& memory_;
   const Grid& grid_;
@@ -127,14 +186,19 @@ class Block {
   Schedule schedule_;
   Stacks& stacks_;
   std::byte* shared_;
-  std::vector<Site>& sites_;
+  std::vector<Visits> visits_;
+  std::array<int, 64> known_visits_;   ///< by a hash of the site: where it may be in visits_
+  std::vector<Gathering> gatherings_;  ///< by warp
+  const std::byte* own_stack_ = nullptr;
   Races* races_;  ///< null where none are looked for
   std::vector<Lane> lanes_;
   std::vector<int> ready_;  ///< a heap by priority
+  std::array<Barrier, 16> barriers_;
   Keep keep_;
   Context scheduler_ = nullptr;
   std::minstd_rand random_;
   int current_ = -1, ended_ = 0, at_barrier_ = 0, accesses_left_ = 0;
+  std::uint64_t turns_ = 0;
   bool failed_ = false,
        quiet_ = true;  ///< quiet: code of the machine runs, whose accesses are its own affair
   Report report_{};

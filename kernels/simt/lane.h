@@ -35,7 +35,21 @@ Dim block_of_lane();
 Dim blocks_of_grid();
 std::byte* shared_of_block();
 void sync(const Site&);
+void sync_named(int barrier, int threads, const Site&);
 void meet(const Meeting&);
+
+/// A building block's own access: judged like those of kernels, and aligned to all of its size.
+void load(void* to, const void* from, std::size_t bytes);
+void store(void* to, const void* from, std::size_t bytes);
+
+/// cp.async. `shared` is undefined from the call to the wait; the bytes move at some moment between the two.
+/// Of `bytes`, the first `from_global` are read, the rest become zero.
+void copy_async(void* shared, const void* global, std::size_t bytes, std::size_t from_global, const Site&);
+void commit_copies(const Site&);
+void wait_copies(int groups_left, const Site&);
+
+/// Fails the lane unless these bytes lie in the block's shared memory.
+void require_shared(const void*, std::size_t bytes, const Site&);
 
 /// Ends the block with a report.
 [[noreturn]] void fail_lane(Fault, const std::string& what);

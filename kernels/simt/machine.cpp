@@ -11,6 +11,19 @@
 
 namespace scrawl::simt {
 
+namespace {
+
+/// The most of each site.
+void add(std::vector<Visits>& all, const Visits& one) {
+  const auto found = std::ranges::find(all, one.site, &Visits::site);
+  if (found == all.end())
+    all.push_back(one);
+  else
+    found->by_one_lane = std::max(found->by_one_lane, one.by_one_lane);
+}
+
+}  // namespace
+
 /// What a thread keeps from launch to launch.
 struct Machine::Worker {
   explicit Worker(AddressSpace& memory) : memory(memory) {}
@@ -29,11 +42,15 @@ struct Machine::Worker {
     return *stacks;
   }
 
+  void note(const std::vector<Block::Visits>& of_block) {
+    for (const auto& [site, of_lane] : of_block) add(visits, {site, std::ranges::max(of_lane)});
+  }
+
   AddressSpace& memory;
   std::unique_ptr<Stacks> stacks;
   std::byte* shared = nullptr;
   std::exception_ptr exception;
-  std::vector<Site> sites;
+  std::vector<Visits> visits;
 };
 
 Machine::Machine(int workers) {
@@ -64,8 +81,10 @@ std::optional<Report> Machine::run(const Grid& grid, const Schedule& schedule) {
                       static_cast<unsigned>(at / grid.blocks.x % grid.blocks.y),
                       static_cast<unsigned>(at / grid.blocks.x / grid.blocks.y)};
       Block block(memory_, grid, index, schedule, worker.stacks_of(grid.threads),
-                  worker.shared_of(grid.shared_bytes), worker.sites, races ? &*races : nullptr);
-      if (block.run()) continue;
+                  worker.shared_of(grid.shared_bytes), races ? &*races : nullptr);
+      const bool is_right = block.run();
+      worker.note(block.visits());
+      if (is_right) continue;
       // Blocks before this one are running or have run: the first report does not depend on the workers.
       reports[number] = {i, block.report()};
       auto first = failed_at.load();
@@ -89,9 +108,8 @@ std::optional<Report> Machine::run(const Grid& grid, const Schedule& schedule) {
   for (auto& worker : workers_)
     if (const auto exception = std::exchange(worker->exception, nullptr)) std::rethrow_exception(exception);
   for (auto& worker : workers_) {
-    for (const auto& site : worker->sites)
-      if (std::ranges::find(sites_, site) == sites_.end()) sites_.push_back(site);
-    worker->sites.clear();
+    for (const auto& visited : worker->visits) add(visits_, visited);
+    worker->visits.clear();
   }
   const auto first = std::ranges::min_element(reports, {}, [](const auto& report) { return report.first; });
   if (first->first == order.size()) return std::nullopt;

@@ -9,6 +9,12 @@
 
 namespace scrawl::simt {
 
+/// How often one lane of a launch came to a building block, at most: what is serial in it.
+struct Visits {
+  Site site;
+  std::uint32_t by_one_lane;
+};
+
 class Machine {
  public:
   /// `workers` threads run blocks: 0 takes as many as there are processors.
@@ -21,14 +27,15 @@ class Machine {
   /// comes first in that order.
   [[nodiscard]] std::optional<Report> run(const Grid&, const Schedule&);
 
-  /// Every site that a lane came to so far.
-  const std::vector<Site>& sites() const { return sites_; }
+  /// Every site that a lane came to so far, and since forget_visits.
+  const std::vector<Visits>& visits() const { return visits_; }
+  void forget_visits() { visits_.clear(); }
 
  private:
   struct Worker;
   AddressSpace memory_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::vector<Site> sites_;
+  std::vector<Visits> visits_;
 };
 
 }  // namespace scrawl::simt

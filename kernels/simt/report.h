@@ -13,8 +13,10 @@ struct Site {
   const char* file;
   unsigned line;
 
+  /// By text: the same place has as many addresses as files that include it. Mostly one, though.
   bool operator==(const Site& other) const {
-    return line == other.line && name == other.name && std::string_view(file) == other.file;
+    return line == other.line && (name.data() == other.name.data() || name == other.name) &&
+           (file == other.file || std::string_view(file) == other.file);
   }
 };
 
@@ -28,6 +30,7 @@ enum class Fault : std::uint8_t {
   alignment,   ///< an access at an address that is no multiple of its size
   undefined,   ///< a read of what nobody wrote
   race,        ///< two accesses that nothing orders, one of them a write
+  endless,     ///< a block went on for longer than its schedule allows
   argument,    ///< a building block or a launch was called with what it does not take
 };
 

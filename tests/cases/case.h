@@ -9,7 +9,7 @@ namespace scrawl::test {
 
 enum class Optional : std::uint8_t { absent, present };
 
-/// The storage types that every kernel takes.
-inline constexpr std::array storage_types{DType::f32, DType::bf16};
+/// The types that tensors are stored in; backends that lack one pass over its cases.
+inline constexpr std::array storage_types{DType::f32, DType::bf16, DType::f16};
 
 }  // namespace scrawl::test

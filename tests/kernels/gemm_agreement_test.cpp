@@ -17,7 +17,7 @@ void each_gemm(F&& f) {
       for (const auto turn_b : turns)
         for (const auto type : storage_types)
           for (const auto y : storage_types) {
-            if (type == DType::f32 && y != DType::f32) continue;
+            if (y != type && y != DType::f32) continue;
             const bool a = turn_a == Transpose::yes, b = turn_b == Transpose::yes;
             f(fmt::format("gemm[M={},N={},K={}{}{},{},y={}]", c.m, c.n, c.k, a ? ",aT" : "", b ? ",bT" : "",
                           name_of(type), name_of(y)),
@@ -67,6 +67,35 @@ TEST_P(Products, gemm_of_small_integers_is_exact) {
   });
 }
 
+/// Tensor cores where f32 may be rounded to tf32: the usual tiles, and large ones.
+const std::vector<Setting> tf32_settings{
+    {.selection = {.f32_products = F32Products::tf32}},
+    {.selection = {.f32_products = F32Products::tf32, .multiprocessors = 1}, .memory = Memory::misaligned}};
+
+/// Each operand of a product is off by 2^-11 of itself.
+template <class Call>
+ToleranceRule rounded_products(const Call& linear, double terms) {
+  return [=, exact = sum_of_products(linear, terms)](const Values& inputs, const Values& expected) {
+    auto tolerances = exact(inputs, expected);
+    for (auto& [name, magnitude] : specified(linear, absolute(inputs))) {
+      auto& tolerance = tolerances.at(name);
+      for (std::size_t i = 0; i < magnitude.values().size(); ++i)
+        tolerance.absolute.values()[i] += 2 * 0x1p-11 * magnitude.values()[i];
+    }
+    return tolerances;
+  };
+}
+
+TEST_P(Products, in_tf32_agree_with_the_reference) {
+  if (!target_of(backend())) GTEST_SKIP() << backend().name << " has no tf32";
+  each_gemm([&](const std::string& name, const Gemm& call, double terms) {
+    if (call.a.type != DType::f32) return;
+    expect_agreement(name + ".tf32", call, {}, rounded_products(call, terms), &tf32_settings);
+    Gemm copy = call;
+    expect_agreement(name + ".tf32.exact", call, small_integers(name, bound(copy), {}), {}, &tf32_settings);
+  });
+}
+
 TEST_P(Products, dense_forward_agrees_with_the_reference) {
   each_dense([&](const DenseCase& c, DType type) {
     for (const auto phase : {KernelPhase::training, KernelPhase::inference}) {
@@ -113,7 +142,7 @@ TEST_P(Products, dense_backward_weight_agrees_with_the_reference) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(on, Products, testing::ValuesIn(backends()), backend_name);
+INSTANTIATE_TEST_SUITE_P(on, Products, testing::ValuesIn(backends_with<Gemm, DenseForward>()), backend_name);
 
 }  // namespace
 }  // namespace scrawl::test

@@ -56,9 +56,21 @@ Values fill(std::string_view case_name, const std::vector<Bound>& operands, Valu
 
 }  // namespace
 
-std::vector<const Backend*> backends() { return {&cpu::backend()}; }
+std::vector<const Backend*> backends() {
+  auto all = device_backends();
+  all.insert(all.begin(), &cpu::backend());
+  return all;
+}
 
-const std::vector<Setting>& settings() {
+bool stores(const Backend& backend, DType type) { return type != DType::f16 || &backend != &cpu::backend(); }
+
+const std::vector<Setting>& settings(const Backend& backend) {
+  static const std::vector<Setting> of_devices{
+      {},
+      {.memory = Memory::in_place},
+      {.memory = Memory::misaligned},
+      {.selection = {.multiprocessors = 1}},  // large tiles, whole sums
+  };
   static const std::vector<Setting> all{
       {.selection = {.threads = 2}},
       {.selection = {.threads = 1}},
@@ -69,13 +81,17 @@ const std::vector<Setting>& settings() {
       {.selection = {.kernels = KernelSet::vendor, .threads = 2}},
       {.selection = {.kernels = KernelSet::vendor, .threads = 2}, .memory = Memory::in_place},
   };
-  return all;
+  return target_of(backend) ? of_devices : all;
 }
 
 std::string to_string(const Setting& setting) {
-  return fmt::format("{} kernels, {} threads{}{}", name_of(setting.selection.kernels),
-                     setting.selection.threads, setting.images == Images::native ? ", native images" : "",
-                     setting.memory == Memory::in_place ? ", in place" : "");
+  return fmt::format("{} kernels, {} threads, {} multiprocessors{}{}{}", name_of(setting.selection.kernels),
+                     setting.selection.threads, setting.selection.multiprocessors,
+                     setting.selection.f32_products == F32Products::tf32 ? ", tf32" : "",
+                     setting.images == Images::native ? ", native images" : "",
+                     setting.memory == Memory::in_place     ? ", in place"
+                     : setting.memory == Memory::misaligned ? ", misaligned"
+                                                            : "");
 }
 
 Values complete(std::string_view case_name, const std::vector<Bound>& operands, Values given) {

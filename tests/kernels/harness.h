@@ -32,6 +32,17 @@ inline View optional(Optional given, DType type, const Shape& shape) {
 /// Every backend that is built; a new one is one line in harness.cpp.
 std::vector<const Backend*> backends();
 
+/// Those that do one of these calls.
+template <class... Calls>
+std::vector<const Backend*> backends_with() {
+  auto all = backends();
+  std::erase_if(all, [](const Backend* table) { return (!(table->*operation<Calls>.planner) && ...); });
+  return all;
+}
+
+/// Whether a backend's kernels store this type.
+bool stores(const Backend&, DType);
+
 /// Where a planner finds the images of its call: as the test placed them, NHWC, or as the backend's
 /// convolution leaves them.
 enum class Images : std::uint8_t { as_given, channels_last, native };
@@ -44,8 +55,8 @@ struct Setting {
 
 std::string to_string(const Setting&);
 
-/// The settings under which cases run, the usual one first.
-const std::vector<Setting>& settings();
+/// The settings under which a backend runs cases, the usual one first.
+const std::vector<Setting>& settings(const Backend&);
 
 struct Observed {
   std::string variant;
@@ -90,7 +101,7 @@ Observed observe(const Backend& backend, const Setting& setting, Call call, cons
     if (runs == Runs::once && poison == std::byte{0x3c}) continue;
     stage.set(inputs, poison);
     sharing.set(observed.outputs.empty() ? cpu::Sharing::Policy::always : cpu::Sharing::Policy::never);
-    plan.run(call, stage.workspace(), nullptr);
+    plan.run(call, stage.workspace(), stage.stream());
     auto outputs = stage.outputs();
     if (!observed.outputs.empty()) expect_repeated(observed.outputs, outputs, observed.problems);
     observed.outputs = std::move(outputs);
@@ -141,13 +152,13 @@ template <class Call>
 Report agree(
     const Backend& backend, std::string_view case_name, Call call, const Values& given,
     const ToleranceRule& rule = [](const Values&, const Values&) { return Tolerances{}; },
-    const std::vector<Setting>& under = settings()) {
+    const std::vector<Setting>* under = nullptr) {
   const Values inputs = complete(case_name, bound(call), given);
   const Values expected = specified(call, inputs);
-  const Tolerances tolerances = rule(inputs, expected);
+  const Tolerances tolerances = rule ? rule(inputs, expected) : Tolerances{};
   Report report;
   std::string usual_variant;
-  for (const auto& setting : under) {
+  for (const auto& setting : under ? *under : settings(backend)) {
     if (setting.memory == Memory::in_place && !may_run_in_place<Call>()) continue;
     Observed observed;
     try {
@@ -155,6 +166,10 @@ Report agree(
     } catch (const Unsupported& unsupported) {
       if (setting.selection.kernels == KernelSet::automatic) report.problems.emplace_back(unsupported.what());
       continue;  // one kind of kernels need not take every call
+    } catch (const DeviceError& broken) {
+      report.problems.push_back(
+          fmt::format("{} on {} with {}: {}", case_name, backend.name, to_string(setting), broken.what()));
+      continue;
     }
     if (setting.selection.kernels == KernelSet::automatic)
       usual_variant = observed.variant;
@@ -178,14 +193,17 @@ std::string repro(std::string_view case_name);
 /// A test on each backend: `using Pool = EveryBackend; TEST_P(Pool, ...)`.
 class EveryBackend : public testing::TestWithParam<const Backend*> {
  protected:
-  /// Fails the test unless the backend agrees with the reference. Skips what the backend's table lacks.
+  /// Fails the test unless the backend agrees with the reference. Passes over calls of types that it does not
+  /// store.
   template <class Call>
   void expect_agreement(
       const std::string& case_name, const Call& call, const Values& given,
       const ToleranceRule& rule = [](const Values&, const Values&) { return Tolerances{}; },
-      const std::vector<Setting>& under = settings()) const {
+      const std::vector<Setting>* under = nullptr) const {
     if (!has<Call>()) GTEST_SKIP() << backend().name << " lacks " << operation<Call>.name;
-    if (!selected(case_name)) return;
+    Call copy = call;
+    const auto is_stored = [&](const Bound& operand) { return stores(backend(), operand.view->type); };
+    if (!selected(case_name) || !std::ranges::all_of(bound(copy), is_stored)) return;
     const Report report = agree(backend(), case_name, call, given, rule, under);
     for (const auto& problem : report.problems)
       ADD_FAILURE() << problem << "\n  repeat: " << repro(case_name);
@@ -197,6 +215,9 @@ class EveryBackend : public testing::TestWithParam<const Backend*> {
   }
 
   const Backend& backend() const { return *GetParam(); }
+
+  /// The usual one.
+  const Setting& setting() const { return settings(backend()).front(); }
 };
 
 /// For INSTANTIATE_TEST_SUITE_P.

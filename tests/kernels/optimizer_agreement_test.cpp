@@ -124,7 +124,7 @@ TEST_P(Optimizer, the_end_of_a_step_counts) {
         {{"control", control({{Control::step, 41}, {Control::skip, skip}, {Control::skipped_in_a_row, 3}})}});
 }
 
-INSTANTIATE_TEST_SUITE_P(on, Optimizer, testing::ValuesIn(backends()), backend_name);
+INSTANTIATE_TEST_SUITE_P(on, Optimizer, testing::ValuesIn(backends_with<OptimizerStep>()), backend_name);
 
 }  // namespace
 }  // namespace scrawl::test

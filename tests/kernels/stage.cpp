@@ -63,10 +63,13 @@ bool GuardedBuffer::guards_intact() const {
 }
 
 Stage::Stage(const Backend& backend, std::vector<Bound> operands, std::size_t workspace_bytes, Memory memory)
-    : backend_(backend), workspace_(workspace_bytes) {
-  for (auto& operand : operands)
-    held_.push_back({.operand = std::move(operand), .buffer = GuardedBuffer(backend.bytes(*operand.view))});
-  for (auto& held : held_) held.memory = held.buffer.bytes();
+    : backend_(backend), target_(target_of(backend)), memory_(memory), workspace_(workspace_bytes) {
+  const auto shift = [&](const View& view) { return memory == Memory::misaligned ? size_of(view.type) : 0; };
+  for (auto& operand : operands) {
+    const auto bytes = backend.bytes(*operand.view) + shift(*operand.view);
+    held_.push_back({.operand = std::move(operand), .buffer = GuardedBuffer(bytes)});
+  }
+  for (auto& held : held_) held.memory = held.buffer.bytes().subspan(shift(*held.operand.view));
   if (memory == Memory::in_place)
     for (auto& held : held_) take_place(held);
   for (auto& held : held_) held.operand.view->data = held.memory.data();
@@ -79,6 +82,7 @@ void Stage::take_place(Held& output) {
                       same_placement(*input.operand.view, *output.operand.view);
     if (!fits) continue;
     output.memory = input.memory;
+    output.place = &input;
     input.is_overwritten = true;
   }
 }
@@ -90,15 +94,41 @@ void Stage::set(const Values& inputs, std::byte poison) {
     if (held.operand.role == Role::output) continue;
     const auto value = inputs.find(held.operand.name);
     if (value == inputs.end()) throw InternalError("harness: no values for {}", held.operand.name);
-    place(value->second, *held.operand.view);
+    View on_host = *held.operand.view;
+    on_host.data = held.memory.data();
+    place(value->second, on_host);
     held.before.assign(held.memory.begin(), held.memory.end());
   }
+  if (target_) move_in(poison);
+}
+
+/// Gives the target what was set. Outputs and workspace are undefined there.
+void Stage::move_in(std::byte poison) {
+  target_->begin(static_cast<std::uint64_t>(poison) + held_.size());
+  for (auto& held : held_) {
+    if (held.place) continue;
+    const auto whole = held.buffer.bytes();
+    auto* const start = target_->allocate(whole.size());
+    held.device = start + (held.memory.data() - whole.data());
+    if (held.operand.role != Role::output && !held.memory.empty()) target_->upload(held.device, held.memory);
+  }
+  for (auto& held : held_) {
+    if (held.place) held.device = held.place->device;
+    held.operand.view->data = held.device;
+  }
+  const auto bytes = workspace_.bytes().size();
+  device_workspace_ = {target_->allocate(bytes), bytes};
 }
 
 Values Stage::outputs() {
   Values values;
-  for (auto& held : held_)
-    if (held.operand.role != Role::input) values[held.operand.name] = read(*held.operand.view);
+  for (auto& held : held_) {
+    if (target_ && !held.memory.empty()) target_->download(held.memory, held.device);
+    if (held.operand.role == Role::input) continue;
+    View on_host = *held.operand.view;
+    on_host.data = held.memory.data();
+    values[held.operand.name] = read(on_host);
+  }
   return values;
 }
 

@@ -7,6 +7,7 @@
 
 #include "kernels/reference/tensor.h"
 #include "tests/kernels/operation.h"
+#include "tests/kernels/target.h"
 
 namespace scrawl::test {
 
@@ -48,7 +49,8 @@ class GuardedBuffer {
   std::vector<std::byte> memory_;
 };
 
-enum class Memory : std::uint8_t { apart, in_place };
+/// misaligned: operands start one element behind where memory does.
+enum class Memory : std::uint8_t { apart, in_place, misaligned };
 
 class Stage {
  public:
@@ -58,7 +60,8 @@ class Stage {
 
   /// Writes what is read, and poison over everything else.
   void set(const Values& inputs, std::byte poison);
-  Bytes workspace() { return workspace_.bytes(); }
+  Bytes workspace() { return target_ ? device_workspace_ : workspace_.bytes(); }
+  Stream stream() { return target_ ? target_->stream() : nullptr; }
 
   /// What the call wrote.
   Values outputs();
@@ -70,16 +73,22 @@ class Stage {
   struct Held {
     Bound operand;
     GuardedBuffer buffer;
-    Bytes memory;  ///< the buffer's, or that of the input whose place the operand takes
+    Bytes memory;                 ///< the buffer's, or that of the input whose place the operand takes
+    std::byte* device = nullptr;  ///< of a target: where the operand lies there
+    const Held* place = nullptr;  ///< the input whose memory it takes
     bool is_overwritten = false;
     std::vector<std::byte> before;  ///< an input's bytes as they were set
   };
 
   void take_place(Held& output);
+  void move_in(std::byte poison);
   void place(const Tensor&, const View&);
   Tensor read(const View&);
 
   const Backend& backend_;
+  Target* target_;  ///< null: host memory is the device's
+  Memory memory_;
+  Bytes device_workspace_;
   std::vector<Held> held_;
   GuardedBuffer workspace_;
 };

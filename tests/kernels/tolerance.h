@@ -7,8 +7,8 @@
 
 namespace scrawl::test {
 
-/// |y - r| <= ulps u |r| + absolute, where u is the unit roundoff of the output's type. Both zero: y must be
-/// r rounded to its type.
+/// |y - r| <= ulps u |r| + absolute, where u is the unit roundoff of the output's type; f16 adds half of its
+/// least number. Both zero: y must be r rounded to its type.
 struct Tolerance {
   double ulps = 0;
   Tensor absolute = {};  ///< of the output's shape, or one number for all, or absent

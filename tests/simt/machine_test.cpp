@@ -69,7 +69,7 @@ TEST(machine, a_mutant_without_any_one_building_block_is_noticed) {
   for (const auto& lesson : teaching::right_lessons()) {
     Machine machine;
     ASSERT_FALSE(lesson.run(machine, {}).report);
-    for (const auto& site : std::vector(machine.sites())) {
+    for (const auto& [site, visits] : std::vector(machine.visits())) {
       ++sites;
       for (const auto look_for : {Schedule::LookFor::faults, Schedule::LookFor::races}) {
         std::uint64_t noticed = 0;

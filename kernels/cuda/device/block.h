@@ -71,4 +71,14 @@ SCRAWL_DEVICE void sync_block([[maybe_unused]] Place place = Place::here()) {
 #endif
 }
 
+/// Waits until `threads` lanes have come to this barrier: a whole number of warps, those that share its
+/// number (1 to 15). What they wrote before, all of them see after.
+SCRAWL_DEVICE void sync_warps(int barrier, int threads, [[maybe_unused]] Place place = Place::here()) {
+#ifdef __CUDACC__
+  asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
+#else
+  sync_named(barrier, threads, place.site("sync_warps"));
+#endif
+}
+
 }  // namespace SCRAWL_CUDA

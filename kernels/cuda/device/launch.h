@@ -1,24 +1,48 @@
 #pragma once
-/// How a kernel is run on the machine of kernels/simt:
+/// How a kernel is started, on a stream:
 ///
-///   run(machine, schedule, {.kernel = "softmax", .blocks = {rows}, .threads = 128}, softmax, x, y)
+///   launch({.kernel = "softmax", .blocks = {rows}, .threads = 128, .stream = stream}, softmax, x, y);
+///
+/// Throws DeviceError for what the GPU refuses. What goes wrong in the kernel comes with a later call, or,
+/// with SCRAWL_SYNC=1 in the environment, with this one.
 
 #include <cstddef>
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 
 #include "kernels/cuda/device/block.h"
+#include "kernels/cuda/device/runtime.h"
+#include "kernels/error.h"
+#include "kernels/view.h"
 
-#ifndef __CUDACC__
+#ifdef SCRAWL_SIMT
 #include "kernels/simt/machine.h"
 #endif
 
 namespace SCRAWL_CUDA {
 
-#ifndef __CUDACC__
+/// A grid without blocks starts nothing.
+struct Launch {
+  std::string_view kernel;
+  Dim blocks;
+  int threads = 1;               ///< of a block
+  std::size_t shared_bytes = 0;  ///< of a block
+  Stream stream = nullptr;
+};
+
+/// ceil(count / each), as a number of blocks. Throws ShapeError beyond what a grid can have.
+inline unsigned blocks_for(std::int64_t count, std::int64_t each) {
+  const auto blocks = (count + each - 1) / each;
+  if (blocks > 0x7fffffff) throw ShapeError("launch: expected at most 2147483647 blocks, got {}", blocks);
+  return static_cast<unsigned>(blocks);
+}
 
 namespace detail {
 
+inline cudaStream_t handle_of(Stream stream) { return reinterpret_cast<cudaStream_t>(stream); }
+
+#ifdef SCRAWL_SIMT
 template <class... Parameters>
 struct Call {
   void (*kernel)(Parameters...);
@@ -29,10 +53,12 @@ struct Call {
     std::apply(self.kernel, self.arguments);
   }
 };
+#endif
 
 }  // namespace detail
 
-/// Runs a kernel on the machine.
+#ifdef SCRAWL_SIMT
+/// Runs a kernel on a machine of one's own, now.
 template <class... Parameters, class... Arguments>
 [[nodiscard]] std::optional<Report> run(Machine& machine, const Schedule& schedule, Grid grid,
                                         void (*kernel)(Parameters...), Arguments... arguments) {
@@ -41,7 +67,43 @@ template <class... Parameters, class... Arguments>
   grid.call = std::as_bytes(std::span(&call, 1));
   return machine.run(grid, schedule);
 }
-
 #endif
+
+template <class... Parameters, class... Arguments>
+void launch(const Launch& l, void (*kernel)(Parameters...), Arguments... arguments) {
+  static_assert((std::is_trivially_copyable_v<Parameters> && ...),
+                "a kernel's arguments are copied as bytes");
+  if (l.blocks.x == 0 || l.blocks.y == 0 || l.blocks.z == 0) return;
+  const auto stream = detail::handle_of(l.stream);
+#ifdef SCRAWL_SIMT
+  const detail::Call<Parameters...> call{kernel, {static_cast<Parameters>(arguments)...}};
+  check(launch(Grid{.kernel = l.kernel,
+                    .blocks = l.blocks,
+                    .threads = l.threads,
+                    .shared_bytes = l.shared_bytes,
+                    .lane = call.lane,
+                    .call = std::as_bytes(std::span(&call, 1))},
+               stream),
+        l.kernel);
+#else
+  constexpr std::size_t shared_without_asking = 48 << 10;
+  if (l.shared_bytes > shared_without_asking)
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(l.shared_bytes)),
+          l.kernel);
+  std::tuple<Parameters...> values{static_cast<Parameters>(arguments)...};
+  const cudaLaunchConfig_t config{.gridDim = l.blocks,
+                                  .blockDim = dim3(static_cast<unsigned>(l.threads)),
+                                  .dynamicSmemBytes = l.shared_bytes,
+                                  .stream = stream};
+  std::apply(
+      [&](auto&... each) {
+        void* pointers[] = {static_cast<void*>(&each)..., nullptr};
+        check(cudaLaunchKernelExC(&config, reinterpret_cast<const void*>(kernel), pointers), l.kernel);
+      },
+      values);
+#endif
+  end_launch(stream, l.kernel);
+}
 
 }  // namespace SCRAWL_CUDA

@@ -1,34 +1,34 @@
 #pragma once
-/// One source, two machines: nvcc compiles kernels for the GPU, the host compiler for kernels/simt.
+/// One source, two machines: nvcc compiles kernels for the GPU, the host compiler for kernels/simt. Files
+/// without device code are compiled by the host compiler for either.
 
-#ifdef __CUDACC__
-
-#define SCRAWL_KERNEL __global__
-#define SCRAWL_DEVICE __device__ __forceinline__
-#define SCRAWL_CUDA scrawl::cuda
-
-#elif defined(SCRAWL_SIMT)
+#if defined(SCRAWL_SIMT)
 
 #include "kernels/simt/lane.h"
 
 // Inlined, so that no other file's copy, whose accesses are not looked at, can take a function's place.
 #define SCRAWL_KERNEL
+#define SCRAWL_THREADS(most)
 #define SCRAWL_DEVICE [[gnu::always_inline]] inline
 #define SCRAWL_CUDA scrawl::simt
 
 #else
-#error "device code is compiled by nvcc, or for simt: see scrawl_compile_for_simt"
+
+#define SCRAWL_CUDA scrawl::cuda
+
+#ifdef __CUDACC__
+#define SCRAWL_KERNEL __global__
+#define SCRAWL_THREADS(most) __launch_bounds__(most)  // a block's, so that registers suffice
+#define SCRAWL_DEVICE __device__ __forceinline__
+#endif
+
 #endif
 
 namespace SCRAWL_CUDA {
 
+#ifdef SCRAWL_SIMT
 /// Where a kernel calls a building block. simt names it in reports and can leave it out; on the GPU it is
 /// nothing.
-#ifdef __CUDACC__
-struct Place {
-  SCRAWL_DEVICE static constexpr Place here() { return {}; }
-};
-#else
 struct Place {
   const char* file;
   unsigned line;
@@ -37,6 +37,10 @@ struct Place {
     return {file, line};
   }
   constexpr Site site(std::string_view name) const { return {name, file, line}; }
+};
+#elif defined(__CUDACC__)
+struct Place {
+  SCRAWL_DEVICE static constexpr Place here() { return {}; }
 };
 #endif
 

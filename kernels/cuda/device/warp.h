@@ -4,6 +4,7 @@
 /// lets masks name lanes that have returned. Only sync_warp orders memory.
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/cuda/device/block.h"
 
@@ -69,8 +70,12 @@ SCRAWL_DEVICE void sync_warp(std::uint32_t mask = all_lanes, [[maybe_unused]] Pl
 #endif
 }
 
-/// The value of lane `from`.
+/// What both machines can shuffle.
 template <class T>
+concept Shuffled = std::is_arithmetic_v<T> &&(sizeof(T) == 4 || sizeof(T) == 8);
+
+/// The value of lane `from`.
+template <Shuffled T>
 SCRAWL_DEVICE T shuffle(T value, int from, std::uint32_t mask = all_lanes,
                         [[maybe_unused]] Place place = Place::here()) {
 #ifdef __CUDACC__
@@ -81,7 +86,7 @@ SCRAWL_DEVICE T shuffle(T value, int from, std::uint32_t mask = all_lanes,
 }
 
 /// The value of the lane whose number differs in the bits of `bits`.
-template <class T>
+template <Shuffled T>
 SCRAWL_DEVICE T shuffle_xor(T value, int bits, std::uint32_t mask = all_lanes,
                             [[maybe_unused]] Place place = Place::here()) {
 #ifdef __CUDACC__
@@ -92,7 +97,7 @@ SCRAWL_DEVICE T shuffle_xor(T value, int bits, std::uint32_t mask = all_lanes,
 }
 
 /// The value of the lane `distance` before; the first lanes keep their own.
-template <class T>
+template <Shuffled T>
 SCRAWL_DEVICE T shuffle_up(T value, int distance, std::uint32_t mask = all_lanes,
                            [[maybe_unused]] Place place = Place::here()) {
 #ifdef __CUDACC__
@@ -104,7 +109,7 @@ SCRAWL_DEVICE T shuffle_up(T value, int distance, std::uint32_t mask = all_lanes
 }
 
 /// The value of the lane `distance` behind; the last lanes keep their own.
-template <class T>
+template <Shuffled T>
 SCRAWL_DEVICE T shuffle_down(T value, int distance, std::uint32_t mask = all_lanes,
                              [[maybe_unused]] Place place = Place::here()) {
 #ifdef __CUDACC__

@@ -1,0 +1,26 @@
+#pragma once
+/// The CUDA runtime, or simt's, whose names are the same.
+
+#include <source_location>
+#include <string_view>
+
+#include "kernels/cuda/device/target.h"
+
+#ifdef SCRAWL_SIMT
+#include "kernels/simt/runtime_api.h"
+#else
+#include <cuda_runtime_api.h>
+#endif
+
+namespace SCRAWL_CUDA {
+
+/// Throws unless `error` is cudaSuccess: MemoryError where memory is out, DeviceError for everything else,
+/// with what was done, where, and on simt the report of the kernel that failed.
+void check(cudaError_t error, std::string_view what,
+           const std::source_location& = std::source_location::current());
+
+/// With SCRAWL_SYNC=1 in the environment, waits for a kernel that was launched, unless its stream is
+/// captured.
+void end_launch(cudaStream_t, std::string_view kernel);
+
+}  // namespace SCRAWL_CUDA

@@ -1,0 +1,351 @@
+/// Matrix products: a block makes a tile of the result, on tensor cores for bf16, f16 and tf32. Where there
+/// are fewer tiles than multiprocessors, the summed axis is split: each part leaves its sums in the
+/// workspace, and a second kernel adds them in order. Bias and activation are applied where sums are
+/// complete.
+
+#include "kernels/gemm.h"
+
+#include <algorithm>
+
+#include "kernels/check.h"
+#include "kernels/cuda/device/launch.h"
+#include "kernels/cuda/gemm_tile.h"
+#include "kernels/cuda/nonlinear.h"
+#include "kernels/cuda/operands.h"
+#include "kernels/cuda/planners.h"
+
+namespace SCRAWL_CUDA {
+
+namespace {
+
+/// y = f(op(a) op(b) + bias), or the parts of its sum.
+struct Problem {
+  int m, n, k;
+  int k_per_part;     ///< of the summed axis: a multiple of every stage's depth
+  float* parts;       ///< (parts, m, n): sums go there; null: y is complete
+  const float* bias;  ///< (n), or null
+  Activation activation;
+  void* y;
+  DType y_type;
+};
+
+SCRAWL_DEVICE void write(const Problem& p, std::int64_t at, float sum) {
+  switch (p.y_type) {
+    case DType::bf16:
+      static_cast<bf16*>(p.y)[at] = from_float<bf16>(sum);
+      break;
+    case DType::f16:
+      static_cast<f16*>(p.y)[at] = from_float<f16>(sum);
+      break;
+    default:
+      static_cast<float*>(p.y)[at] = sum;
+  }
+}
+
+SCRAWL_DEVICE float finished(const Problem& p, int column, float sum) {
+  return activated(p.activation, p.bias ? sum + p.bias[column] : sum);
+}
+
+/// T: as stored. Sums: TensorSums or ExactSums.
+template <class T, class Tile, class Sums, Contiguous kA, Contiguous kB>
+SCRAWL_KERNEL SCRAWL_THREADS(threads_of<Tile>) void gemm_tile(Problem p, Matrix<T> a, Matrix<T> b) {
+  auto& memory = shared_memory<GemmMemory<T, Tile, kA, kB>>();
+  const int tiles_n = (p.n + Tile::n - 1) / Tile::n, tile = static_cast<int>(block_index().x),
+            part = static_cast<int>(block_index().y), m = tile / tiles_n * Tile::m,
+            n = tile % tiles_n * Tile::n, begin = part * p.k_per_part,
+            end = begin + p.k_per_part < p.k ? begin + p.k_per_part : p.k;
+  Sums sums;
+  memory.add_product(sums, a, b, m, n, p.m, p.n, begin, end);
+  memory.gather(sums);
+#pragma unroll 1
+  for (int i = thread_index(); i < Tile::m * Tile::n; i += threads_of<Tile>) {
+    const int row = m + i / Tile::n, column = n + i % Tile::n;
+    if (row >= p.m || column >= p.n) continue;
+    const float sum = memory.result.at(i / Tile::n, i % Tile::n);
+    const auto at = std::int64_t{row} * p.n + column;
+    if (p.parts)
+      p.parts[std::int64_t{part} * p.m * p.n + at] = sum;
+    else
+      write(p, at, finished(p, column, sum));
+  }
+}
+
+struct AddParts {
+  static constexpr int threads = 256;
+};
+
+SCRAWL_KERNEL SCRAWL_THREADS(AddParts::threads) void add_parts(Problem p, int parts) {
+  const auto at = std::int64_t{block_index().x} * AddParts::threads + thread_index(),
+             count = std::int64_t{p.m} * p.n;
+  if (at >= count) return;
+  float sum = 0;
+  for (int part = 0; part < parts; ++part) sum += p.parts[part * count + at];
+  write(p, at, finished(p, static_cast<int>(at % p.n), sum));
+}
+
+/// Sums of columns, by parts of so many rows: a block has so many columns.
+struct ColumnSums {
+  static constexpr int rows = 1024, columns = 32, threads = 256, down = threads / columns;
+  float values[down][columns];
+};
+
+template <class T>
+SCRAWL_KERNEL SCRAWL_THREADS(ColumnSums::threads) void sum_columns(const T* x, int rows, int columns,
+                                                                   float* parts) {
+  auto& shared = shared_memory<ColumnSums>();
+  const int across = thread_index() % ColumnSums::columns, down = thread_index() / ColumnSums::columns,
+            column = static_cast<int>(block_index().x) * ColumnSums::columns + across,
+            part = static_cast<int>(block_index().y), begin = part * ColumnSums::rows,
+            end = begin + ColumnSums::rows < rows ? begin + ColumnSums::rows : rows;
+  float sum = 0;
+  if (column < columns)
+    for (int row = begin + down; row < end; row += ColumnSums::down)
+      sum += to_float(x[std::int64_t{row} * columns + column]);
+  shared.values[down][across] = sum;
+  sync_block();
+  if (down > 0 || column >= columns) return;
+  for (int i = 1; i < ColumnSums::down; ++i) sum += shared.values[i][across];
+  parts[std::int64_t{part} * columns + column] = sum;
+}
+
+// ---------------------------------------------------------------------------------------------- launchers
+
+/// A product as its operands are stored.
+struct Operands {
+  View a, b;
+  Transpose transpose_a, transpose_b;
+  View bias, y;
+  Activation activation = Activation::none;
+
+  int m() const { return extent(a, transpose_a == Transpose::yes ? 1 : 0); }
+  int n() const { return extent(b, transpose_b == Transpose::yes ? 0 : 1); }
+  int k() const { return extent(a, transpose_a == Transpose::yes ? 0 : 1); }
+
+ private:
+  static int extent(const View& x, int axis) { return static_cast<int>(x.shape[axis]); }
+};
+
+/// Leading axes as one.
+View as_matrix(View x) {
+  if (x.shape.rank == 2) return x;
+  const auto columns = x.shape[x.shape.rank - 1];
+  std::int64_t rows = 1;
+  for (int axis = 0; axis + 1 < x.shape.rank; ++axis) rows *= x.shape[axis];
+  return make_view(x.data, x.type, {rows, columns});
+}
+
+Operands operands_of(const Gemm& c) { return {c.a, c.b, c.transpose_a, c.transpose_b, {}, c.y}; }
+Operands operands_of(const DenseForward& c) {
+  return {as_matrix(c.x), c.w, Transpose::no, Transpose::yes, c.b, as_matrix(c.y), c.activation};
+}
+Operands operands_of(const DenseBackwardData& c) {
+  return {as_matrix(c.dy), c.w, Transpose::no, Transpose::no, {}, as_matrix(c.dx)};
+}
+Operands operands_of(const DenseBackwardWeight& c) {
+  return {as_matrix(c.dy), as_matrix(c.x), Transpose::yes, Transpose::no, {}, c.dw};
+}
+
+void place(Gemm& c) { make_row_major(c.a, c.b, c.y); }
+void place(DenseForward& c) { make_row_major(c.x, c.w, c.b, c.y); }
+void place(DenseBackwardData& c) { make_row_major(c.dy, c.w, c.dx); }
+void place(DenseBackwardWeight& c) { make_row_major(c.x, c.dy, c.dw, c.db); }
+
+/// Into how many parts the summed axis goes: enough to occupy the GPU, each of some stages.
+struct Parts {
+  int count, k_per_part;
+
+  template <class Tile>
+  static Parts of(const Operands& o, int multiprocessors) {
+    constexpr int deepest = 32, least_stages = 4, most = 64;
+    const auto tiles = tiles_of<Tile>(o);
+    const auto wanted = tiles == 0 ? 1 : multiprocessors / tiles,
+               possible = std::int64_t{o.k()} / (deepest * least_stages);
+    const auto parts = std::max<std::int64_t>(1, std::min({wanted, possible, std::int64_t{most}}));
+    const auto stages = (o.k() + deepest * parts - 1) / (deepest * parts);
+    const auto k_per_part = std::max<std::int64_t>(1, stages) * deepest;
+    return {static_cast<int>(std::max<std::int64_t>(1, (o.k() + k_per_part - 1) / k_per_part)),
+            static_cast<int>(k_per_part)};
+  }
+
+  template <class Tile>
+  static std::int64_t tiles_of(const Operands& o) {
+    return ((std::int64_t{o.m()} + Tile::m - 1) / Tile::m) * ((std::int64_t{o.n()} + Tile::n - 1) / Tile::n);
+  }
+};
+
+template <class T>
+Matrix<T> matrix_of(const View& x) {
+  const auto stride = x.shape[1];
+  return {x.as<const T>(), stride, is_vector_aligned(x.data) && stride % full_vector<T> == 0};
+}
+
+/// Calls f<kA, kB>() with what lies contiguous in the operands.
+template <class F>
+void dispatch_contiguous(const Operands& o, F&& f) {
+  using enum Contiguous;
+  const bool a = o.transpose_a == Transpose::yes, b = o.transpose_b == Transpose::yes;
+  if (a && b) return f.template operator()<extent, depth>();
+  if (a) return f.template operator()<extent, extent>();
+  if (b) return f.template operator()<depth, depth>();
+  f.template operator()<depth, extent>();
+}
+
+/// T: as stored.
+template <class T, class Tile, class Sums>
+void launch_product(const Operands& o, const Parts& parts, Bytes workspace, Stream stream) {
+  Problem problem{.m = o.m(),
+                  .n = o.n(),
+                  .k = o.k(),
+                  .k_per_part = parts.k_per_part,
+                  .parts = parts.count > 1 ? reinterpret_cast<float*>(workspace.data()) : nullptr,
+                  .bias = o.bias.as<const float>(),
+                  .activation = o.activation,
+                  .y = o.y.data,
+                  .y_type = o.y.type};
+  dispatch_contiguous(o, [&]<Contiguous kA, Contiguous kB>() {
+    launch({.kernel = "gemm_tile",
+            .blocks = {blocks_for(Parts::tiles_of<Tile>(o), 1), static_cast<unsigned>(parts.count)},
+            .threads = threads_of<Tile>,
+            .shared_bytes = sizeof(GemmMemory<T, Tile, kA, kB>),
+            .stream = stream},
+           gemm_tile<T, Tile, Sums, kA, kB>, problem, matrix_of<T>(o.a), matrix_of<T>(o.b));
+  });
+  if (parts.count > 1)
+    launch({.kernel = "add_parts",
+            .blocks = {blocks_for(std::int64_t{o.m()} * o.n(), AddParts::threads)},
+            .threads = AddParts::threads,
+            .stream = stream},
+           add_parts, problem, parts.count);
+}
+
+int row_parts_of(const View& x) {
+  return static_cast<int>(std::max<std::int64_t>(1, (x.shape[0] + ColumnSums::rows - 1) / ColumnSums::rows));
+}
+
+std::size_t column_sums_bytes(const View& db, const View& dy) {
+  return static_cast<std::size_t>(row_parts_of(as_matrix(dy))) * static_cast<std::size_t>(db.shape.count()) *
+         sizeof(float);
+}
+
+void launch_column_sums(const View& dy, const View& db, Bytes workspace, Stream stream) {
+  const auto x = as_matrix(dy);
+  const int columns = static_cast<int>(x.shape[1]), parts = row_parts_of(x);
+  auto* const sums = reinterpret_cast<float*>(workspace.data());
+  dispatch_storage(x.type, [&]<class T>() {
+    launch({.kernel = "sum_columns",
+            .blocks = {blocks_for(columns, ColumnSums::columns), static_cast<unsigned>(parts)},
+            .threads = ColumnSums::threads,
+            .shared_bytes = sizeof(ColumnSums),
+            .stream = stream},
+           sum_columns<T>, x.as<const T>(), static_cast<int>(x.shape[0]), columns, sums);
+  });
+  launch({.kernel = "add_parts",
+          .blocks = {blocks_for(columns, AddParts::threads)},
+          .threads = AddParts::threads,
+          .stream = stream},
+         add_parts, Problem{.m = 1, .n = columns, .parts = sums, .y = db.data, .y_type = DType::f32}, parts);
+}
+
+constexpr std::size_t workspace_alignment = 256;
+std::size_t rounded(std::size_t bytes) {
+  return (bytes + workspace_alignment - 1) / workspace_alignment * workspace_alignment;
+}
+
+/// The plan of a call by kernels launched by kLaunch<T, Sums>.
+template <class Call, class Tile, class F>
+Plan<Call> plan_product(Call& call, const Selection& selection, F launch_with) {
+  place(call);
+  const auto parts = Parts::of<Tile>(operands_of(call), selection.multiprocessors);
+  const auto o = operands_of(call);
+  std::size_t bytes = 0;
+  if (parts.count > 1)
+    bytes = rounded(static_cast<std::size_t>(parts.count) * static_cast<std::size_t>(o.m()) *
+                    static_cast<std::size_t>(o.n()) * sizeof(float));
+  const auto product_bytes = bytes;
+  if constexpr (std::is_same_v<Call, DenseBackwardWeight>)
+    if (call.db.present()) bytes += column_sums_bytes(call.db, call.dy);
+  return {.workspace_bytes = bytes, .run = [=](const Call& c, Bytes workspace, Stream stream) {
+            launch_with(operands_of(c), parts, workspace, stream);
+            if constexpr (std::is_same_v<Call, DenseBackwardWeight>)
+              if (c.db.present()) launch_column_sums(c.dy, c.db, workspace.subspan(product_bytes), stream);
+          }};
+}
+
+template <class Tile>
+void refuse_few_tiles(const Operands& o, const Selection& selection) {
+  if (Parts::tiles_of<Tile>(o) < selection.multiprocessors)
+    throw Refused("needs {} tiles of {} x {}, one a multiprocessor, got {}", selection.multiprocessors,
+                  Tile::m, Tile::n, Parts::tiles_of<Tile>(o));
+}
+
+void refuse_large(const Operands& o) {
+  constexpr std::int64_t most = 0x7fffffff;
+  for (const auto& [view, axis] : {std::pair{&o.a, 0}, {&o.a, 1}, {&o.b, 0}, {&o.b, 1}})
+    if (view->shape[axis] > most) throw Refused("needs extents up to {}, got {}", most, view->shape[axis]);
+}
+
+template <class Call, class Tile>
+Plan<Call> plan_tensor(Call& call, const Selection& selection) {
+  const auto o = operands_of(call);
+  if (o.a.type == DType::f32) throw Refused("needs bf16 or f16, got f32");
+  refuse_large(o);
+  if constexpr (std::is_same_v<Tile, LargeTile>) refuse_few_tiles<Tile>(o, selection);
+  return plan_product<Call, Tile>(
+      call, selection, [](const Operands& p, const Parts& parts, Bytes workspace, Stream stream) {
+        if (p.a.type == DType::bf16)
+          launch_product<bf16, Tile, TensorSums<bf16, Tile>>(p, parts, workspace, stream);
+        else
+          launch_product<f16, Tile, TensorSums<f16, Tile>>(p, parts, workspace, stream);
+      });
+}
+
+template <class Call, class Tile>
+Plan<Call> plan_tf32(Call& call, const Selection& selection) {
+  const auto o = operands_of(call);
+  if (o.a.type != DType::f32) throw Refused("needs f32, got {}", name_of(o.a.type));
+  if (selection.f32_products != F32Products::tf32) throw Refused("needs leave to round f32 to tf32");
+  refuse_large(o);
+  if constexpr (std::is_same_v<Tile, LargeTile>) refuse_few_tiles<Tile>(o, selection);
+  return plan_product<Call, Tile>(call, selection, launch_product<float, Tile, TensorSums<tf32, Tile>>);
+}
+
+template <class Call>
+Plan<Call> plan_exact(Call& call, const Selection& selection) {
+  const auto o = operands_of(call);
+  if (o.a.type != DType::f32) throw Refused("needs f32, got {}", name_of(o.a.type));
+  refuse_large(o);
+  return plan_product<Call, SmallTile>(call, selection, launch_product<float, SmallTile, ExactSums>);
+}
+
+template <class Call>
+constexpr Variant<Call> variants[] = {
+    {"mma_128x128", Origin::native, plan_tensor<Call, LargeTile>},
+    {"mma_64x64", Origin::native, plan_tensor<Call, SmallTile>},
+    {"tf32_128x128", Origin::native, plan_tf32<Call, LargeTile>},
+    {"tf32_64x64", Origin::native, plan_tf32<Call, SmallTile>},
+    {"exact_64x64", Origin::native, plan_exact<Call>},
+};
+
+template <class Call>
+Plan<Call> plan(std::string_view operation, Call& call, const Selection& selection) {
+  check(call);
+  return first_variant<Call>(operation, variants<Call>, call, selection);
+}
+
+}  // namespace
+
+Plan<Gemm> gemm(Gemm& call, const Selection& selection) { return plan("gemm", call, selection); }
+
+Plan<DenseForward> dense_forward(DenseForward& call, const Selection& selection) {
+  return plan("dense_forward", call, selection);
+}
+
+Plan<DenseBackwardData> dense_backward_data(DenseBackwardData& call, const Selection& selection) {
+  return plan("dense_backward_data", call, selection);
+}
+
+Plan<DenseBackwardWeight> dense_backward_weight(DenseBackwardWeight& call, const Selection& selection) {
+  return plan("dense_backward_weight", call, selection);
+}
+
+}  // namespace SCRAWL_CUDA
