@@ -253,8 +253,7 @@ void Block::wake(int lane) {
   make_ready(lane);
 }
 
-/// Notes the visit, and says whether the mutant leaves the site out.
-bool Block::is_left_out(const Site& site) {
+void Block::visit(const Site& site) {
   const auto hash = (site.line * 31 + site.name.size()) % known_visits_.size();
   auto& known = known_visits_[hash];
   if (known < 0 || !(visits_[static_cast<std::size_t>(known)].site == site)) {
@@ -264,7 +263,14 @@ bool Block::is_left_out(const Site& site) {
       visits_.push_back({site, std::vector<std::uint32_t>(static_cast<std::size_t>(grid_.threads))});
   }
   ++visits_[static_cast<std::size_t>(known)].of_lane[static_cast<std::size_t>(current_)];
-  return schedule_.without && *schedule_.without == site;
+}
+
+/// Notes the visit, and says whether a mutant leaves the site out.
+bool Block::is_left_out(const Site& site) {
+  visit(site);
+  const auto chosen = static_cast<int>(schedule_.seed % static_cast<std::uint64_t>(grid_.threads));
+  return (schedule_.without && *schedule_.without == site) ||
+         (schedule_.divergent && current_ == chosen && *schedule_.divergent == site);
 }
 
 void Block::sync(const Site& site) {
@@ -545,6 +551,8 @@ void require_shared(const void* address, std::size_t bytes, const Site& site) {
   Block::running()->require_shared(address, bytes, site);
 }
 
+void visit(const Site& site) { Block::running()->visit(site); }
+bool is_shifted(const Site& site) { return Block::running()->is_shifted(site); }
 void fail_lane(Fault fault, const std::string& what) { Block::running()->fail(fault, what); }
 
 // ------------------------------------------------------------------------------------------------- reports

@@ -42,8 +42,12 @@ struct Schedule {
   std::uint64_t most_turns = std::uint64_t{1} << 28;
   /// Whether accesses that nothing orders are reported. Blocks run one after the other then, and slowly.
   enum class LookFor : std::uint8_t { faults, races } look_for = LookFor::faults;
-  /// A building block that is to do nothing: a mutant.
-  const Site* without = nullptr;
+
+  // Mutants: what a test breaks in a kernel, by the place of a building block.
+
+  const Site* without = nullptr;    ///< it does nothing
+  const Site* divergent = nullptr;  ///< it does nothing in one lane, of the seed's choice
+  const Site* shifted = nullptr;    ///< it reads the neighbour: the next lane, or the next address
 };
 
 inline constexpr std::size_t stack_bytes = 64 << 10;  ///< of a lane
@@ -103,6 +107,8 @@ class Block {
   /// throws, and device code owns nothing.
   [[noreturn]] void fail(Fault, const std::string& what);
   bool has_failed() const { return failed_; }
+  void visit(const Site&);
+  bool is_shifted(const Site& site) const { return schedule_.shifted && *schedule_.shifted == site; }
 
   /// The block whose lane the calling thread runs, or null.
   static Block* running() { return running_; }

@@ -51,6 +51,12 @@ void wait_copies(int groups_left, const Site&);
 /// Fails the lane unless these bytes lie in the block's shared memory.
 void require_shared(const void*, std::size_t bytes, const Site&);
 
+/// Notes that a lane came to a building block that is none of those above.
+void visit(const Site&);
+
+/// Whether a building block is to read its neighbour instead: a mutant.
+bool is_shifted(const Site&);
+
 /// Ends the block with a report.
 [[noreturn]] void fail_lane(Fault, const std::string& what);
 

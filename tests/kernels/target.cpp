@@ -9,6 +9,11 @@
 namespace scrawl::test {
 
 #ifdef SCRAWL_HAS_SIMT
+simt::Schedule& simt_schedule() {
+  static simt::Schedule schedule;
+  return schedule;
+}
+
 namespace {
 
 using namespace simt;
@@ -20,7 +25,9 @@ void require(cudaError_t error) {
 class SimtTarget final : public Target {
  public:
   void begin(std::uint64_t number) override {
-    runtime().control({.schedule = {.seed = number}});
+    auto schedule = simt_schedule();
+    schedule.seed += number;
+    runtime().control({.schedule = schedule});
     require(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
   }
   std::byte* allocate(std::size_t bytes) override {

@@ -6,6 +6,10 @@
 
 #include "kernels/backend.h"
 
+namespace scrawl::simt {
+struct Schedule;
+}
+
 namespace scrawl::test {
 
 class Target {
@@ -24,6 +28,9 @@ class Target {
 
 /// Null for backends that run in the host's memory.
 Target* target_of(const Backend&);
+
+/// What kernels run under on simt. The number of a run is added to its seed.
+simt::Schedule& simt_schedule();
 
 /// The backends that have a device here, beside the CPU's.
 std::vector<const Backend*> device_backends();

@@ -82,6 +82,7 @@ SCRAWL_DEVICE Words<kMatrices> load_matrices(const void* row, [[maybe_unused]] P
 #else
   const auto site = place.site("load_matrices");
   MatrixLoad<kMatrices, kTransposed> part;
+  if (is_shifted(site)) row = static_cast<const std::byte*>(row) + sizeof part.row;
   if (lane_index() < 8 * kMatrices) {
     require_shared(row, sizeof part.row, site);
     load(part.row, row, sizeof part.row);

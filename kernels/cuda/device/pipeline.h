@@ -25,7 +25,9 @@ SCRAWL_DEVICE void copy_to_shared(void* shared, const void* global, int from_glo
                  "r"(from_global)
                  : "memory");
 #else
-  copy_async(shared, global, kBytes, static_cast<std::size_t>(from_global), place.site("copy_to_shared"));
+  const auto site = place.site("copy_to_shared");
+  const auto* const from = static_cast<const std::byte*>(global) + (is_shifted(site) ? kBytes : 0);
+  copy_async(shared, from, kBytes, static_cast<std::size_t>(from_global), site);
 #endif
 }
 

@@ -21,22 +21,26 @@ inline constexpr int full_vector = 16 / static_cast<int>(sizeof(T));
 
 /// From global or shared memory; the address must be a multiple of the vector's size.
 template <int N, class T>
-SCRAWL_DEVICE Vector<T, N> load_vector(const T* from) {
+SCRAWL_DEVICE Vector<T, N> load_vector(const T* from, [[maybe_unused]] Place place = Place::here()) {
 #ifdef __CUDACC__
   return *reinterpret_cast<const Vector<T, N>*>(from);
 #else
+  const auto site = place.site("load_vector");
+  visit(site);
   Vector<T, N> vector;
-  load(&vector, from, sizeof vector);
+  load(&vector, from + (is_shifted(site) ? N : 0), sizeof vector);
   return vector;
 #endif
 }
 
 template <class T, int N>
-SCRAWL_DEVICE void store_vector(T* to, const Vector<T, N>& vector) {
+SCRAWL_DEVICE void store_vector(T* to, const Vector<T, N>& vector, [[maybe_unused]] Place place = Place::here()) {
 #ifdef __CUDACC__
   *reinterpret_cast<Vector<T, N>*>(to) = vector;
 #else
-  store(to, &vector, sizeof vector);
+  const auto site = place.site("store_vector");
+  visit(site);
+  store(to + (is_shifted(site) ? N : 0), &vector, sizeof vector);
 #endif
 }
 

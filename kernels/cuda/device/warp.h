@@ -53,7 +53,7 @@ inline void no_work(const std::array<void*, warp_size>&, std::uint32_t) {}
 
 template <class T>
 T shuffle_from(int lane, T value, std::uint32_t mask, const Site& site) {
-  Shuffle<T> shuffle{value, lane, value};
+  Shuffle<T> shuffle{value, is_shifted(site) ? lane ^ 1 : lane, value};
   meet({site, mask, &shuffle, Shuffle<T>::work});
   return shuffle.result;
 }

@@ -1,0 +1,173 @@
+/// Each barrier, wait, copy, shuffle and vector access of the CUDA kernels is broken in turn, on simt: left
+/// out, left out in one lane, or shifted to its neighbour. Each mutant must be reported, or must change a bit
+/// of the results, under some seed; no original may be. What nobody misses is redundant, and leaves its
+/// kernel.
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <map>
+
+#include "kernels/cuda/backend.h"
+#include "kernels/simt/runtime.h"
+#include "tests/kernels/harness.h"
+
+namespace scrawl::test {
+namespace {
+
+using simt::Schedule, simt::Site;
+
+constexpr std::uint64_t seeds = 24;
+
+enum class Break : std::uint8_t { absent, divergent, shifted };
+constexpr std::array breaks{Break::absent, Break::divergent, Break::shifted};
+
+constexpr std::string_view name_of(Break kind) {
+  switch (kind) {
+    case Break::absent:
+      return "absent";
+    case Break::divergent:
+      return "divergent";
+    case Break::shifted:
+      return "shifted";
+  }
+  return "?";
+}
+
+/// Whether a block of this name can be broken so. A commit that is missing in one lane changes when its
+/// copies are waited for, and no more than that: the lane's own waits count its own groups.
+bool can_break(std::string_view block, Break kind) {
+  static constexpr std::string_view reads[] = {"shuffle",      "shuffle_xor",    "shuffle_up",
+                                               "shuffle_down", "copy_to_shared", "load_matrices",
+                                               "load_vector",  "store_vector"};
+  if (kind == Break::shifted) return std::ranges::find(reads, block) != std::end(reads);
+  return block != "load_vector" && block != "store_vector";
+}
+
+/// A call with its inputs: what it gives under a schedule, or nothing if the machine reports it.
+struct Problem {
+  std::string name;
+  std::function<std::optional<Values>()> run;
+};
+
+template <class Call>
+Problem problem(const std::string& name, const Call& call, Values given = {},
+                const Selection& selection = {}) {
+  Call copy = call;
+  const Values inputs = complete(name, bound(copy), std::move(given));
+  return {name, [=]() -> std::optional<Values> {
+            try {
+              return observe(simt::backend(), {.selection = selection}, call, inputs, Runs::once).outputs;
+            } catch (const DeviceError&) {
+              return std::nullopt;
+            }
+          }};
+}
+
+bool are_equal(const Values& a, const Values& b) {
+  return std::ranges::all_of(a, [&](const auto& named) {
+    const auto x = named.second.values(), y = b.at(named.first).values();
+    return x.empty() || std::memcmp(x.data(), y.data(), x.size_bytes()) == 0;
+  });
+}
+
+/// The sites of a family's kernels, each broken in every way, and whether anything noticed.
+struct Score {
+  std::map<std::string, bool> noticed;  ///< by mutant
+
+  void expect_all() const {
+    int found = 0;
+    for (const auto& [mutant, is_noticed] : noticed) {
+      EXPECT_TRUE(is_noticed) << mutant << ": nothing notices it";
+      found += is_noticed;
+    }
+    fmt::print("mutants: {} of {} noticed\n", found, noticed.size());
+    EXPECT_FALSE(noticed.empty());
+  }
+};
+
+/// Runs a problem under a schedule, for the harness's target.
+std::optional<Values> run_under(const Problem& problem, const Schedule& schedule) {
+  simt_schedule() = schedule;
+  auto values = problem.run();
+  simt_schedule() = {};
+  return values;
+}
+
+void mutate(const std::vector<Problem>& problems, Score& score) {
+  for (const auto& problem : problems) {
+    const auto expected = run_under(problem, {});
+    ASSERT_TRUE(expected) << problem.name << ": " << simt::runtime().last_report();
+    const auto visits = simt::runtime().visits();
+    for (std::uint64_t seed = 0; seed < seeds; seed += 6)
+      for (const auto look_for : {Schedule::LookFor::faults, Schedule::LookFor::races}) {
+        const auto again = run_under(problem, {.seed = seed, .accesses_per_turn = 4, .look_for = look_for});
+        ASSERT_TRUE(again) << problem.name << ": " << simt::runtime().last_report();
+        EXPECT_TRUE(are_equal(*expected, *again)) << problem.name << ": seed " << seed << " changes a bit";
+      }
+    for (const auto& [site, by_one_lane] : visits)
+      for (const auto kind : breaks) {
+        if (!can_break(site.name, kind)) continue;
+        auto& noticed = score.noticed[fmt::format("{} {}", to_string(site), name_of(kind))];
+        for (std::uint64_t seed = 0; !noticed && seed < seeds; ++seed)
+          for (const auto look_for : {Schedule::LookFor::faults, Schedule::LookFor::races}) {
+            if (noticed) break;
+            const auto got = run_under(problem, {.seed = seed,
+                                                 .accesses_per_turn = seed % 2 == 0 ? 4 : 0,
+                                                 .look_for = look_for,
+                                                 .without = kind == Break::absent ? &site : nullptr,
+                                                 .divergent = kind == Break::divergent ? &site : nullptr,
+                                                 .shifted = kind == Break::shifted ? &site : nullptr});
+            noticed = !got || !are_equal(*expected, *got);
+          }
+      }
+  }
+}
+
+TEST(mutation, softmax) {
+  Score score;
+  std::vector<Problem> problems;
+  for (const auto kind : {SoftmaxKind::softmax, SoftmaxKind::log_softmax})
+    for (const auto& [rows, classes] : {std::pair{9, 30}, {3, 144}, {2, 1200}, {1, 17000}}) {
+      // f32 where only its bits tell: any shift of the logits is right.
+      const auto x = described(classes > 16384 ? DType::f32 : DType::bf16, {rows, classes});
+      problems.push_back(
+          problem(fmt::format("{} {}", kind == SoftmaxKind::softmax ? "softmax" : "log_softmax", classes),
+                  SoftmaxForward{.kind = kind, .x = x, .y = x}));
+      problems.push_back(problem(fmt::format("softmax backward {}", classes),
+                                 SoftmaxBackward{.kind = kind, .y = x, .dy = x, .dx = x}));
+    }
+  mutate(problems, score);
+  score.expect_all();
+}
+
+TEST(mutation, gemm) {
+  Score score;
+  std::vector<Problem> problems;
+  const auto add = [&](DType type, Transpose a, Transpose b, const Selection& selection) {
+    constexpr std::int64_t m = 72, n = 40, k = 264;
+    problems.push_back(problem(fmt::format("gemm {}", problems.size()),
+                               Gemm{.transpose_a = a,
+                                    .transpose_b = b,
+                                    .a = described(type, a == Transpose::yes ? Shape{k, m} : Shape{m, k}),
+                                    .b = described(type, b == Transpose::yes ? Shape{n, k} : Shape{k, n}),
+                                    .y = described(type, {m, n})},
+                               {}, selection));
+  };
+  for (const auto& [a, b] : {std::pair{Transpose::no, Transpose::no}, {Transpose::yes, Transpose::yes}}) {
+    add(DType::bf16, a, b, {});
+    add(DType::f16, a, b, {.multiprocessors = 1});
+    add(DType::f32, a, b, {.f32_products = F32Products::tf32});
+    add(DType::f32, a, b, {});
+  }
+  problems.push_back(
+      problem("dense backward weight", DenseBackwardWeight{.x = described(DType::bf16, {70, 24}),
+                                                           .dy = described(DType::bf16, {70, 40}),
+                                                           .dw = described(DType::f32, {40, 24}),
+                                                           .db = described(DType::f32, {40})}));
+  mutate(problems, score);
+  score.expect_all();
+}
+
+}  // namespace
+}  // namespace scrawl::test
