@@ -169,5 +169,69 @@ TEST(mutation, gemm) {
   score.expect_all();
 }
 
+TEST(mutation, losses) {
+  Score score;
+  std::vector<Problem> problems;
+  for (const auto& [rows, classes] : {std::pair{9, 30}, {3, 144}, {2, 1200}, {4, 17000}}) {
+    Tensor targets(Shape{rows});
+    for (std::int64_t n = 0; n < rows; ++n) targets(n) = static_cast<double>((7 * n + 5) % classes);
+    problems.push_back(
+        problem(fmt::format("cross-entropy {}", classes),
+                CrossEntropy{.label_smoothing = 0.1f,
+                             .x = described(classes > 16384 ? DType::f32 : DType::bf16, {rows, classes}),
+                             .targets = described(DType::i32, {rows}),
+                             .loss = described(DType::f32, {rows}),
+                             .d_x = described(DType::f32, {rows, classes})},
+                {{"targets", targets}}));
+  }
+  problems.push_back(problem("scale rows", ScaleRows{.x = described(DType::f32, {40, 30}),
+                                                     .scale = described(DType::f32, {40}),
+                                                     .y = described(DType::bf16, {40, 30})}));
+  problems.push_back(
+      problem("mean", MeanForward{.x = described(DType::f32, {777}), .y = described(DType::f32, {1})}));
+  mutate(problems, score);
+  score.expect_all();
+}
+
+TEST(mutation, elementwise) {
+  Score score;
+  std::vector<Problem> problems;
+  const auto image = described(DType::bf16, {2, 40, 6, 9});
+  auto nhwc = image;
+  make_plain(nhwc, Order::channels_last);
+  problems.push_back(problem("copy", Copy{.x = image, .y = image}));
+  problems.push_back(
+      problem("convert", Copy{.scale = 2, .x = image, .y = described(DType::f32, image.shape)}));
+  problems.push_back(
+      problem("transpose", ImageToSequence{.x = nhwc, .y = described(DType::bf16, {9, 2, 240})}));
+  problems.push_back(problem("add", Add{.a = image, .b = image, .y = image}));
+  problems.push_back(problem("relu", ActivationForward{.x = image, .y = image}));
+  problems.push_back(problem(
+      "tanh backward", ActivationBackward{.kind = Activation::tanh, .y = image, .dy = image, .dx = image}));
+  problems.push_back(problem(
+      "dropout", Dropout{.rate = 0.3f, .x = image, .counters = described(DType::i64, {2}), .y = image},
+      {{"counters", Tensor(Shape{2}, 3)}}));
+  mutate(problems, score);
+  score.expect_all();
+}
+
+TEST(mutation, optimizer) {
+  Score score;
+  std::vector<Problem> problems;
+  const std::vector<View> tensors{described(DType::f32, {70, 40}), described(DType::f32, {5})};
+  const auto control = described(DType::f32, {Control::count});
+  Tensor values(Shape{Control::count}, 0.5);
+  values(Control::skip) = 0;
+  problems.push_back(problem("gradient norm", GradientNorm{.clip = 1, .g = tensors, .control = control},
+                             {{"control", values}}));
+  OptimizerStep step{
+      .decay = {1, 0}, .w = tensors, .g = tensors, .m = tensors, .v = tensors, .control = control};
+  Values moments{{"control", values}};
+  for (const auto* name : {"v.0", "v.1"}) moments[name] = Tensor(tensors[name[2] == '0' ? 0 : 1].shape, 0.25);
+  problems.push_back(problem("adam", step, moments));
+  mutate(problems, score);
+  score.expect_all();
+}
+
 }  // namespace
 }  // namespace scrawl::test
