@@ -97,8 +97,8 @@ SCRAWL_DEVICE void store_floats(T* to, const Floats<N>& x) {
 /// An Operation is what a kernel does, with its operands: `vector` elements make up its widest vector;
 /// load<N>(i) brings what it reads of elements i to i + N into registers; store<N>(i, loaded) does the rest.
 template <class Operation>
-SCRAWL_KERNEL SCRAWL_THREADS(Elementwise::threads) void elementwise(Operation operation, std::int64_t count,
-                                                                    bool in_vectors) {
+SCRAWL_KERNEL SCRAWL_THREADS(Elementwise::threads, 4) void elementwise(Operation operation,
+                                                                       std::int64_t count, bool in_vectors) {
   constexpr int vector = Operation::vector, stride = Elementwise::threads * vector;
   constexpr std::int64_t tile = std::int64_t{stride} * Elementwise::in_flight;
   const auto first = std::int64_t{block_index().x} * tile;

@@ -26,6 +26,10 @@ struct Warp {
 struct Block {
   static constexpr int most_threads = 1024, per_lane = 16, widest = per_lane * most_threads;
 };
+/// Two operands in registers.
+struct BackwardBlock {
+  static constexpr int most_threads = 1024, per_lane = 8, widest = per_lane * most_threads;
+};
 struct Streamed {
   static constexpr int threads = 1024;
 };
@@ -192,12 +196,12 @@ SCRAWL_KERNEL SCRAWL_THREADS(Block::most_threads) void softmax_block(SoftmaxKind
 }
 
 template <class T, int kVector>
-SCRAWL_KERNEL SCRAWL_THREADS(Block::most_threads) void softmax_backward_block(SoftmaxKind kind, const T* y,
-                                                                              const T* dy, T* dx,
-                                                                              int classes) {
+SCRAWL_KERNEL SCRAWL_THREADS(BackwardBlock::most_threads) void softmax_backward_block(SoftmaxKind kind,
+                                                                                      const T* y, const T* dy,
+                                                                                      T* dx, int classes) {
   const auto offset = std::int64_t{block_index().x} * classes;
   BlockTeam team{shared_memory<BlockTeam::Scratch>()};
-  Row<Block::per_lane, kVector> value, gradient;
+  Row<BackwardBlock::per_lane, kVector> value, gradient;
   value.load(team, y + offset, classes);
   gradient.load(team, dy + offset, classes);
   differentiate(gradient, value, team, kind, classes);
@@ -343,11 +347,12 @@ Plan<Call> plan_warp(Call& call, const Selection&) {
 
 template <class Call>
 Plan<Call> plan_block(Call& call, const Selection&) {
-  refuse_wider_than(Block::widest, classes_of(call));
+  using Shape = std::conditional_t<is_forward<Call>, Block, BackwardBlock>;
+  refuse_wider_than(Shape::widest, classes_of(call));
   place(call);
   return {.run = [](const Call& c, Bytes, Stream stream) {
     const auto classes = static_cast<int>(classes_of(c));
-    const int lanes = (classes + Block::per_lane - 1) / Block::per_lane;
+    const int lanes = (classes + Shape::per_lane - 1) / Shape::per_lane;
     dispatch_vectors(c, [&]<class T, int kVector>() {
       Launch l{.kernel = "softmax_block",
                .blocks = {blocks_for(rows_of(c), 1)},

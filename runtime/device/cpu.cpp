@@ -1,34 +1,16 @@
+#include "runtime/device/cpu.h"
+
 #include <sched.h>
 #include <sys/mman.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <utility>
 
 #include "kernels/cpu/backend.h"
-#include "runtime/device/device.h"
 #include "runtime/io/cpuinfo.h"
 
-namespace scrawl {
-
-Buffer::Buffer(Device& device, std::size_t bytes)
-    : device_(&device), data_(bytes ? device.allocate(bytes) : nullptr), size_(bytes) {}
-
-Buffer::~Buffer() {
-  if (data_) device_->release(data_, size_);
-}
-
-Buffer::Buffer(Buffer&& other) noexcept
-    : device_(other.device_),
-      data_(std::exchange(other.data_, nullptr)),
-      size_(std::exchange(other.size_, 0)) {}
-
-Buffer& Buffer::operator=(Buffer&& other) noexcept {
-  std::swap(device_, other.device_);
-  std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
-  return *this;
-}
+namespace scrawl::cpu {
 
 namespace {
 
@@ -88,21 +70,15 @@ class CpuDevice final : public Device {
 }  // namespace
 
 std::unique_ptr<Device> open_device(const DeviceOptions& options) {
-  if (options.device != "auto" && options.device != "cpu")
-    throw DeviceError("device {}: this build runs on cpu only; expected auto or cpu", options.device);
-  const int processors = usable_processors();
-  if (options.threads < 0 || options.threads > 1024)
-    throw UsageError("threads: expected 0 (all {}) to 1024, got {}", processors, options.threads);
-  return std::make_unique<CpuDevice>(
-      Selection{.kernels = options.kernels, .threads = options.threads ? options.threads : processors});
+  return std::make_unique<CpuDevice>(Selection{
+      .kernels = options.kernels, .threads = options.threads ? options.threads : usable_processors()});
 }
 
-std::vector<DeviceSummary> list_devices() {
-  return {{.name = "cpu",
-           .hardware = fmt::format("{}, {} processors", processor_name(), usable_processors()),
-           .libraries = cpu::libraries(),
-           .unusable = ""},
-          {.name = "cuda", .hardware = "", .libraries = "", .unusable = "this build has no CUDA backend"}};
+DeviceSummary summary() {
+  return {.name = "cpu",
+          .hardware = fmt::format("{}, {} processors", processor_name(), usable_processors()),
+          .libraries = libraries(),
+          .unusable = ""};
 }
 
-}  // namespace scrawl
+}  // namespace scrawl::cpu

@@ -14,7 +14,7 @@ namespace scrawl {
 
 class Device;
 
-/// Memory of a device, freed with its owner. Zeroed when made; 4096-byte aligned.
+/// Memory of a device, freed with its owner. Zeroed when made; 256-byte aligned at least.
 class Buffer {
  public:
   Buffer() = default;
@@ -55,7 +55,9 @@ class Device {
 };
 
 struct DeviceOptions {
-  std::string device = "auto";  ///< auto, cpu; an unknown or absent one is a DeviceError that says why
+  /// auto, cpu, cuda or simt. One that is unknown, absent or unusable is a DeviceError that says why. `auto`
+  /// is cuda where that is usable, else cpu; never simt.
+  std::string device = "auto";
   KernelSet kernels = KernelSet::automatic;
   int threads = 0;  ///< CPU threads; 0 takes the processors that this process may use
 };

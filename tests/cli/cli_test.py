@@ -150,8 +150,10 @@ class CommandLine(unittest.TestCase):
 
     def test_devices_are_listed(self):
         devices = json.loads(run("devices", "--json").stdout)
-        self.assertEqual(devices[0]["name"], "cpu")
+        self.assertEqual([device["name"] for device in devices], ["cpu", "cuda", "simt"])
         self.assertEqual(devices[0]["unusable"], "")
+        for device in devices:
+            self.assertNotEqual(device["unusable"] == "", device["hardware"] == "", device)
 
     # Runs that are interrupted.
 
@@ -410,12 +412,17 @@ class CommandLine(unittest.TestCase):
         self.expect(run("train", self.recipe, "--data", self.data, "--out", blocked / "run"), 7, "file")
 
     def test_devices_that_are_not_there(self):
-        self.expect(run("train", self.recipe, "--data", self.data, "--out", self.folder / "w", "--device", "cuda"), 4, "cuda")
+        train = ("train", self.recipe, "--data", self.data, "--out", self.folder / "w", "--device")
+        self.expect(run(*train, "gpu"), 4, "expected auto, cuda, cpu or simt, got gpu")
+        for device in json.loads(run("devices", "--json").stdout):
+            if device["unusable"]:
+                self.expect(run(*train, device["name"]), 4, f"device {device['name']}: {device['unusable']}")
+        self.assertFalse((self.folder / "w").exists())
 
     def test_precisions_that_the_processor_lacks(self):
         for precision, limit in (("bf16", "AVX2"), ("f16", "ALL")):
             out = self.folder / precision
-            self.expect(run("train", self.recipe, "--data", self.data, "--out", out, "--set",
+            self.expect(run("train", self.recipe, "--data", self.data, "--out", out, "--device", "cpu", "--set",
                             f"training.precision={precision}", env={**os.environ, "ONEDNN_MAX_CPU_ISA": limit}),
                         4, f"cpu: {precision}: expected", "f32")
             self.assertFalse(out.exists())

@@ -27,10 +27,13 @@ CLI::Validator more_than_zero() {
 }
 
 void DeviceFlags::add_to(CLI::App& app) {
-  app.add_option("--device", device, "auto or cpu")->capture_default_str();
+  app.add_option("--device", device,
+                 "auto (cuda where it is usable, else cpu), cpu, cuda, or simt: the CUDA kernels checked on "
+                 "the CPU, slowly")
+      ->capture_default_str();
   app.add_option("--kernels", kernels, "auto, native (only our own) or vendor (only libraries')")
       ->capture_default_str();
-  app.add_option("--threads", threads, "CPU threads; 0: all that this process may use")
+  app.add_option("--threads", threads, "CPU threads of --device cpu; 0: all that this process may use")
       ->capture_default_str();
 }
 

@@ -8,7 +8,7 @@
 
 // Inlined, so that no other file's copy, whose accesses are not looked at, can take a function's place.
 #define SCRAWL_KERNEL
-#define SCRAWL_THREADS(most)
+#define SCRAWL_THREADS(...)
 #define SCRAWL_DEVICE [[gnu::always_inline]] inline
 #define SCRAWL_CUDA scrawl::simt
 
@@ -18,7 +18,8 @@
 
 #ifdef __CUDACC__
 #define SCRAWL_KERNEL __global__
-#define SCRAWL_THREADS(most) __launch_bounds__(most)  // a block's, so that registers suffice
+// A block's threads, at most, and the blocks that a multiprocessor should hold, at least: registers follow.
+#define SCRAWL_THREADS(...) __launch_bounds__(__VA_ARGS__)
 #define SCRAWL_DEVICE __device__ __forceinline__
 #endif
 

@@ -1,0 +1,23 @@
+#pragma once
+/// Device 0 of the CUDA runtime, and of simt's, which has the same functions. One source, cuda.cpp, is
+/// compiled for each.
+
+#include "runtime/device/device.h"
+
+namespace scrawl::cuda {
+
+/// Why the device cannot be used; "" if it can.
+std::string unusable();
+/// Throws DeviceError where it is unusable.
+std::unique_ptr<Device> open_device(const DeviceOptions&);
+DeviceSummary summary();
+
+}  // namespace scrawl::cuda
+
+namespace scrawl::simt {
+
+std::string unusable();
+std::unique_ptr<Device> open_device(const DeviceOptions&);
+DeviceSummary summary();
+
+}  // namespace scrawl::simt

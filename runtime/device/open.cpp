@@ -1,0 +1,90 @@
+#include "runtime/device/open.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "runtime/device/cpu.h"
+#include "runtime/device/cuda.h"
+
+namespace scrawl {
+
+namespace {
+
+using enum DeviceKind::Automatic;
+
+std::string nothing() { return ""; }
+
+#if !SCRAWL_HAS_CUDA
+std::string without_cuda() {
+  return "this build has no CUDA backend: install a CUDA toolkit, version 12 or later, and configure with "
+         "-DSCRAWL_CUDA=ON; or take --device cpu";
+}
+#endif
+
+#if !SCRAWL_HAS_SIMT
+std::string without_simt() { return "this build has no simt: builds with sanitizers leave it out"; }
+#endif
+
+/// As `auto` prefers them.
+constexpr DeviceKind kinds[] = {
+#if SCRAWL_HAS_CUDA
+    {"cuda", yes, cuda::unusable, cuda::open_device, cuda::summary},
+#else
+    {"cuda", yes, without_cuda, nullptr, nullptr},
+#endif
+    {"cpu", yes, nothing, cpu::open_device, cpu::summary},
+#if SCRAWL_HAS_SIMT
+    {"simt", no, simt::unusable, simt::open_device, simt::summary},
+#else
+    {"simt", no, without_simt, nullptr, nullptr},
+#endif
+};
+
+/// "cuda, cpu or simt"
+std::string names_of(std::span<const DeviceKind> all) {
+  std::string names;
+  for (std::size_t i = 0; i < all.size(); ++i)
+    names += fmt::format("{}{}", i == 0 ? "" : i + 1 < all.size() ? ", " : " or ", all[i].name);
+  return names;
+}
+
+}  // namespace
+
+std::unique_ptr<Device> open_device(const DeviceOptions& options, std::span<const DeviceKind> all) {
+  if (options.threads < 0 || options.threads > 1024)
+    throw UsageError("threads: expected 0 (all) to 1024, got {}", options.threads);
+  if (options.device == "auto") {
+    std::string warnings;
+    for (const auto& kind : all) {
+      if (kind.automatic == no) continue;
+      const auto why = kind.unusable();
+      if (!why.empty()) {
+        if (kind.open) warnings += fmt::format("warning: {} is not used: {}\n", kind.name, why);
+        continue;
+      }
+      fmt::print(stderr, "{}", warnings);
+      return kind.open(options);
+    }
+    throw DeviceError("device auto: none of {} is usable", names_of(all));
+  }
+  const auto kind = std::ranges::find(all, options.device, &DeviceKind::name);
+  if (kind == all.end())
+    throw DeviceError("device: expected auto, {}, got {}", names_of(all), options.device);
+  if (!kind->open) throw DeviceError("device {}: {}", kind->name, kind->unusable());
+  return kind->open(options);
+}
+
+std::unique_ptr<Device> open_device(const DeviceOptions& options) { return open_device(options, kinds); }
+
+std::vector<DeviceSummary> list_devices() {
+  std::vector<DeviceSummary> all;
+  for (const auto name : {"cpu", "cuda", "simt"}) {
+    const auto& kind = *std::ranges::find(kinds, name, &DeviceKind::name);
+    all.push_back(kind.summary ? kind.summary() : DeviceSummary{.name = name, .unusable = kind.unusable()});
+  }
+  return all;
+}
+
+}  // namespace scrawl
