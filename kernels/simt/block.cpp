@@ -12,10 +12,6 @@
 #include "kernels/error.h"
 #include "kernels/simt/symbol.h"
 
-extern "C" {
-extern const char __executable_start[], end[];  // of the program's image, by the linker
-}
-
 namespace scrawl::simt {
 
 namespace {
@@ -24,11 +20,6 @@ constexpr std::size_t page = 4096;
 
 using boost::context::detail::jump_fcontext, boost::context::detail::make_fcontext,
     boost::context::detail::transfer_t;
-
-bool in_program(const void* address) {
-  const auto* const at = static_cast<const char*>(address);
-  return at >= __executable_start && at < end;
-}
 
 /// "0-30, 33"
 std::string ranges_of(const std::vector<int>& lanes) {
@@ -136,18 +127,6 @@ Block::Block(AddressSpace& memory, const Grid& grid, Dim index, const Schedule& 
 }
 
 constinit thread_local Block* Block::running_ = nullptr;
-
-/// While it lives, code of the machine runs for a lane.
-class Block::Quiet {
- public:
-  explicit Quiet(Block& block) : block_(block) { block_.quiet_ = true; }
-  ~Quiet() { block_.quiet_ = false; }
-  Quiet(const Quiet&) = delete;
-  Quiet& operator=(const Quiet&) = delete;
-
- private:
-  Block& block_;
-};
 
 bool Block::run() {
   struct Running {
@@ -384,176 +363,6 @@ void Block::complete(const Meeting& meeting, std::uint32_t here) {
   if (races_ && meeting.orders == Meeting::Orders::memory) races_->meet(met);
   end_turn();
 }
-
-// ------------------------------------------------------------------------------------------------ accesses
-
-std::string Block::describe(const void* address, std::size_t bytes, Access access,
-                            const void* instruction) const {
-  const auto what = fmt::format("{} of {} bytes ({})", access == Access::read ? "read" : "write", bytes,
-                                place_of(instruction));
-  if (!memory_.holds(address)) return what;
-  const auto [start, size] = memory_.nearest(address);
-  if (!start) return what + " where nothing is allocated";
-  const bool is_shared = start == shared_;
-  return fmt::format("{} at byte {} of {} bytes of {} memory", what,
-                     static_cast<const std::byte*>(address) - start, is_shared ? grid_.shared_bytes : size,
-                     is_shared ? "shared" : "global");
-}
-
-void Block::check_place(const void* address, std::size_t bytes, Access access, const void* instruction) {
-  const auto* const at = static_cast<const std::byte*>(address);
-  if (stacks_.holds(address)) {
-    const auto own = stacks_.at(current_);
-    if (at >= own.data() && at + bytes <= own.data() + own.size()) return;
-    fail(Fault::bounds, describe(address, bytes, access, instruction) + ": the stack of another lane");
-  }
-  const bool is_argument = at >= grid_.call.data() && at + bytes <= grid_.call.data() + grid_.call.size();
-  if (access == Access::read && (is_argument || in_program(address))) return;
-  fail(Fault::bounds, describe(address, bytes, access, instruction) + ": no memory of the device");
-}
-
-void Block::access(const void* address, std::size_t bytes, Access access, const void* instruction) {
-  const Quiet quiet(*this);
-  if (accesses_left_ > 0 && --accesses_left_ == 0) end_turn();  // before it is judged: afterwards it happens
-  judge(address, bytes, access, instruction);
-}
-
-void Block::judge(const void* address, std::size_t bytes, Access access, const void* instruction) {
-  if (!memory_.holds(address)) return check_place(address, bytes, access, instruction);
-  auto* const states = memory_.states(address);
-  const auto any = [&](State state) { return std::find(states, states + bytes, state) != states + bytes; };
-  if (any(State::unallocated)) fail(Fault::bounds, describe(address, bytes, access, instruction));
-  if (access == Access::read && any(State::undefined))
-    fail(Fault::undefined, describe(address, bytes, access, instruction) + ": nobody has written there");
-  if (access == Access::write) std::fill_n(states, bytes, State::defined);
-  if (!races_) return;
-  const auto earlier = access == Access::read ? races_->read(address, bytes, current_, instruction)
-                                              : races_->write(address, bytes, current_, instruction);
-  if (earlier) fail_race(describe(address, bytes, access, instruction), *earlier);
-}
-
-void Block::fail_race(const std::string& access, const Races::Access& earlier) {
-  fail(Fault::race, fmt::format("{}: nothing orders it after the access by lane {} of block {} ({})", access,
-                                earlier.lane, earlier.block, place_of(earlier.instruction)));
-}
-
-void Block::aligned(const void* address, std::size_t bytes, const void* instruction) {
-  if (reinterpret_cast<std::uintptr_t>(address) % bytes != 0) misaligned(address, bytes, instruction);
-}
-
-void Block::misaligned(const void* address, std::size_t bytes, const void* instruction) {
-  if (quiet_ || stacks_.holds(address)) return;  // the host compiler may lay a stack out as it likes
-  const Quiet quiet(*this);
-  fail(Fault::alignment, fmt::format("access of {} bytes at an address that is no multiple of its size ({})",
-                                     bytes, place_of(instruction)));
-}
-
-// ----------------------------------------------------------------------------------------------------
-// cp.async
-
-void Block::require_shared(const void* address, std::size_t bytes, const Site& site) {
-  const auto* const at = static_cast<const std::byte*>(address);
-  if (at < shared_ || at + bytes > shared_ + grid_.shared_bytes)
-    fail(Fault::bounds,
-         fmt::format("{}: {} bytes that are not the block's shared memory", to_string(site), bytes));
-}
-
-void Block::copy_async(void* to, const void* from, std::size_t bytes, std::size_t from_global,
-                       const Site& site, const void* instruction) {
-  const Quiet quiet(*this);
-  if (is_left_out(site)) return;
-  if (accesses_left_ > 0 && --accesses_left_ == 0) end_turn();
-  if (from_global > bytes)
-    fail(Fault::argument,
-         fmt::format("{}: expected at most {} bytes to read, got {}", to_string(site), bytes, from_global));
-  for (const void* const address : {static_cast<const void*>(to), from})
-    if (reinterpret_cast<std::uintptr_t>(address) % bytes != 0)
-      fail(Fault::alignment,
-           fmt::format("{}: an address that is no multiple of {} bytes", to_string(site), bytes));
-  require_shared(to, bytes, site);
-  if (from_global > 0) judge(from, from_global, Access::read, instruction);
-  judge(to, bytes, Access::write, instruction);
-  auto* const target = static_cast<std::byte*>(to);
-  std::fill_n(memory_.states(to), bytes, State::undefined);
-  auto& lane = lanes_[static_cast<std::size_t>(current_)];
-  lane.copies.push_back(
-      {target, static_cast<const std::byte*>(from), bytes, from_global, lane.groups, false});
-  if (random_() % 4 == 0) move(lane.copies.back());
-}
-
-void Block::move(Copy& copy) {
-  std::copy_n(copy.from, copy.from_global, copy.to);
-  std::fill_n(copy.to + copy.from_global, copy.bytes - copy.from_global, std::byte{0});
-  copy.has_moved = true;
-}
-
-/// At the wait: the bytes are there, and the lane's own from now on.
-void Block::land(Copy& copy) {
-  if (!copy.has_moved) move(copy);
-  judge(copy.to, copy.bytes, Access::write, nullptr);
-}
-
-void Block::move_some_copy() {
-  auto& copies = lanes_[static_cast<std::size_t>(current_)].copies;
-  if (copies.empty()) return;
-  auto& copy = copies[random_() % copies.size()];
-  if (!copy.has_moved) move(copy);
-}
-
-void Block::commit_copies(const Site& site) {
-  const Quiet quiet(*this);
-  if (is_left_out(site)) return;
-  ++lanes_[static_cast<std::size_t>(current_)].groups;
-}
-
-void Block::wait_copies(int groups_left, const Site& site) {
-  const Quiet quiet(*this);
-  if (is_left_out(site)) return;
-  auto& lane = lanes_[static_cast<std::size_t>(current_)];
-  const auto last = std::ranges::partition_point(
-      lane.copies, [&](const Copy& copy) { return copy.group < lane.groups - groups_left; });
-  for (auto copy = lane.copies.begin(); copy != last; ++copy) land(*copy);
-  lane.copies.erase(lane.copies.begin(), last);
-}
-
-// ------------------------------------------------------------------------------------------------ the lane
-
-int thread_of_lane() { return Block::running()->thread(); }
-int threads_of_block() { return Block::running()->grid().threads; }
-Dim block_of_lane() { return Block::running()->index(); }
-Dim blocks_of_grid() { return Block::running()->grid().blocks; }
-std::byte* shared_of_block() { return Block::running()->shared(); }
-void sync(const Site& site) { Block::running()->sync(site); }
-void sync_named(int barrier, int threads, const Site& site) {
-  Block::running()->sync_named(barrier, threads, site);
-}
-void meet(const Meeting& meeting) { Block::running()->meet(meeting); }
-
-void load(void* to, const void* from, std::size_t bytes) {
-  Block::running()->aligned(from, bytes, __builtin_return_address(0));
-  Block::running()->read(from, bytes, __builtin_return_address(0));
-  std::memcpy(to, from, bytes);
-}
-
-void store(void* to, const void* from, std::size_t bytes) {
-  Block::running()->aligned(to, bytes, __builtin_return_address(0));
-  Block::running()->write(to, bytes, __builtin_return_address(0));
-  std::memcpy(to, from, bytes);
-}
-
-void copy_async(void* shared, const void* global, std::size_t bytes, std::size_t from_global,
-                const Site& site) {
-  Block::running()->copy_async(shared, global, bytes, from_global, site, __builtin_return_address(0));
-}
-void commit_copies(const Site& site) { Block::running()->commit_copies(site); }
-void wait_copies(int groups_left, const Site& site) { Block::running()->wait_copies(groups_left, site); }
-void require_shared(const void* address, std::size_t bytes, const Site& site) {
-  Block::running()->require_shared(address, bytes, site);
-}
-
-void visit(const Site& site) { Block::running()->visit(site); }
-bool is_shifted(const Site& site) { return Block::running()->is_shifted(site); }
-void fail_lane(Fault fault, const std::string& what) { Block::running()->fail(fault, what); }
 
 // ------------------------------------------------------------------------------------------------- reports
 

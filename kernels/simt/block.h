@@ -210,4 +210,16 @@ class Block {
   Report report_{};
 };
 
+/// While it lives, code of the machine runs for a lane.
+class Block::Quiet {
+ public:
+  explicit Quiet(Block& block) : block_(block) { block_.quiet_ = true; }
+  ~Quiet() { block_.quiet_ = false; }
+  Quiet(const Quiet&) = delete;
+  Quiet& operator=(const Quiet&) = delete;
+
+ private:
+  Block& block_;
+};
+
 }  // namespace scrawl::simt

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <exception>
 #include <numeric>
 #include <thread>
@@ -64,6 +65,7 @@ Machine::~Machine() = default;
 std::optional<Report> Machine::run(const Grid& grid, const Schedule& schedule) {
   if (const auto wrong = grid.refusal(); !wrong.empty())
     return Report{Fault::argument, std::string(grid.kernel) + ": " + wrong};
+  const auto start = std::chrono::steady_clock::now();
   std::vector<std::uint64_t> order(std::uint64_t{grid.blocks.x} * grid.blocks.y * grid.blocks.z);
   std::iota(order.begin(), order.end(), 0);
   std::shuffle(order.begin(), order.end(), std::mt19937_64(schedule.seed));
@@ -105,6 +107,9 @@ std::optional<Report> Machine::run(const Grid& grid, const Schedule& schedule) {
     for (std::size_t i = 1; i < workers; ++i) threads.emplace_back(carried, i);
     carried(0);
   }
+  ++work_.launches;
+  work_.lanes += order.size() * static_cast<std::uint64_t>(grid.threads);
+  work_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   for (auto& worker : workers_)
     if (const auto exception = std::exchange(worker->exception, nullptr)) std::rethrow_exception(exception);
   for (auto& worker : workers_) {

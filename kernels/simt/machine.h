@@ -15,6 +15,12 @@ struct Visits {
   std::uint32_t by_one_lane;
 };
 
+/// What a machine has done so far.
+struct Work {
+  std::uint64_t launches = 0, lanes = 0;
+  double seconds = 0;  ///< in launches
+};
+
 class Machine {
  public:
   /// `workers` threads run blocks: 0 takes as many as there are processors.
@@ -30,12 +36,14 @@ class Machine {
   /// Every site that a lane came to so far, and since forget_visits.
   const std::vector<Visits>& visits() const { return visits_; }
   void forget_visits() { visits_.clear(); }
+  const Work& work() const { return work_; }
 
  private:
   struct Worker;
   AddressSpace memory_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Visits> visits_;
+  Work work_;
 };
 
 }  // namespace scrawl::simt

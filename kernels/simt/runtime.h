@@ -22,6 +22,8 @@ class Runtime {
   std::string last_report() const;
   /// Every site that a lane came to since the last control().
   std::vector<Visits> visits() const;
+  /// Of the process.
+  Work work() const;
 
   // For runtime_api.cpp.
 

@@ -36,6 +36,11 @@ std::string Runtime::last_report() const {
   return driver_.words();
 }
 
+Work Runtime::work() const {
+  const std::lock_guard lock(mutex_);
+  return machine_.work();
+}
+
 std::vector<Visits> Runtime::visits() const {
   const std::lock_guard lock(mutex_);
   return machine_.visits();

@@ -193,6 +193,35 @@ TEST(mutation, losses) {
   score.expect_all();
 }
 
+/// Labels of the classes 1, 2, ... in turn, with a repeat; `room` for longer ones chooses the variant.
+Problem ctc(const std::string& name, std::int64_t steps, std::int64_t classes, std::int64_t length,
+            std::int64_t room) {
+  constexpr std::int64_t samples = 2;
+  Tensor labels(Shape{samples, room}), label_lengths(Shape{samples}), input_lengths(Shape{samples});
+  for (std::int64_t n = 0; n < samples; ++n) {
+    label_lengths(n) = static_cast<double>(length - n);
+    input_lengths(n) = static_cast<double>(steps - n);
+    for (std::int64_t i = 0; i < length; ++i)
+      labels(n, i) = static_cast<double>(1 + (i - i / 3) % (classes - 1));
+  }
+  return problem(name,
+                 CtcLoss{.x = described(DType::f32, {steps, samples, classes}),
+                         .labels = described(DType::i32, {samples, room}),
+                         .label_lengths = described(DType::i32, {samples}),
+                         .input_lengths = described(DType::i32, {samples}),
+                         .loss = described(DType::f32, {samples}),
+                         .d_x = described(DType::f32, {steps, samples, classes})},
+                 {{"labels", labels}, {"label_lengths", label_lengths}, {"input_lengths", input_lengths}});
+}
+
+TEST(mutation, ctc) {
+  Score score;
+  mutate({ctc("one warp", 10, 9, 5, 5), ctc("three warps", 110, 5, 70, 70),
+          ctc("states in memory", 12, 5, 4, 1024)},
+         score);
+  score.expect_all();
+}
+
 TEST(mutation, elementwise) {
   Score score;
   std::vector<Problem> problems;

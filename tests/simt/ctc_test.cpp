@@ -241,29 +241,5 @@ TEST(ctc, the_critical_path_is_one_shuffle_a_frame) {
   }
 }
 
-TEST(ctc, a_mutant_without_any_one_building_block_is_noticed) {
-  constexpr std::uint64_t seeds = 12;
-  std::size_t sites = 0;
-  for (const Case& c : {Case{"one warp", "shared", 9, 9, {{1, 2, 2, 3, 4}, {3, 1}}, {9, 6}},
-                        Case{"three warps", "workspace", 72, 5, {cycle(70, 5)}},
-                        Case{"states in memory", "long", 12, 5, {{1, 2, 2, 3}}, {}, 1024}}) {
-    const auto expected = run(c);
-    ASSERT_EQ(expected.report, "");
-    ASSERT_EQ(expected.variant, c.variant);
-    for (const auto& [site, by_one_lane] : std::vector(runtime().visits())) {
-      ++sites;
-      bool noticed = false;
-      for (const auto look_for : {Schedule::LookFor::faults, Schedule::LookFor::races})
-        for (std::uint64_t seed = 0; seed < seeds && !noticed; ++seed) {
-          const auto got =
-              run(c, {.seed = seed, .accesses_per_turn = 4, .look_for = look_for, .without = &site});
-          noticed = !got.report.empty() || !got.has_same_bits(expected);
-        }
-      EXPECT_TRUE(noticed) << c.name << " without " << to_string(site);
-    }
-  }
-  EXPECT_EQ(sites, 30u);
-}
-
 }  // namespace
 }  // namespace scrawl::simt

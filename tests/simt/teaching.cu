@@ -6,6 +6,9 @@
 #include <vector>
 
 #include "kernels/cuda/device/launch.h"
+#include "kernels/cuda/device/mma.h"
+#include "kernels/cuda/device/pipeline.h"
+#include "kernels/cuda/device/vector.h"
 #include "kernels/cuda/device/warp.h"
 
 namespace scrawl::simt::teaching {
@@ -157,8 +160,77 @@ Lesson::Outcome run_count_odd(Machine& machine, const Schedule& schedule) {
   return {std::move(report), right};
 }
 
-constexpr Lesson right[] = {
-    {"reverse", run_reverse}, {"add_up", run_add_up}, {"pass_on", run_pass_on}, {"count_odd", run_count_odd}};
+/// Stages of a ring that copies fill ahead.
+struct Ring {
+  static constexpr int stages = 3;
+  alignas(16) int values[stages][lanes];
+};
+
+/// The sum over rows of what the neighbour fetched.
+SCRAWL_KERNEL void sum_ahead(const int* x, int* y, int rows) {
+  auto& ring = shared_memory<Ring>();
+  const auto fetch = [&](int row) {
+    if (row < rows)
+      copy_to_shared<4>(&ring.values[row % Ring::stages][thread_index()], x + row * lanes + thread_index());
+    commit_copies();
+  };
+  for (int row = 0; row < Ring::stages - 1; ++row) fetch(row);
+  int sum = 0;
+  for (int row = 0; row < rows; ++row) {
+    wait_copies<Ring::stages - 2>();
+    sync_block();
+    fetch(row + Ring::stages - 1);
+    sum += ring.values[row % Ring::stages][(thread_index() + 33) % lanes];
+  }
+  y[thread_index()] = sum;
+}
+
+Lesson::Outcome run_sum_ahead(Machine& machine, const Schedule& schedule) {
+  constexpr int rows = 7;
+  const auto x = counted(rows * lanes);
+  const Array<int> from(machine, x), to(machine, lanes);
+  auto report =
+      run(machine, schedule, {.kernel = "sum_ahead", .threads = lanes, .shared_bytes = sizeof(Ring)},
+          sum_ahead, static_cast<const int*>(from.data()), to.data(), rows);
+  bool right = true;
+  const auto y = to.values();
+  for (int i = 0; i < lanes; ++i) {
+    int sum = 0;
+    for (int row = 0; row < rows; ++row) sum += x[static_cast<std::size_t>(row * lanes + (i + 33) % lanes)];
+    right &= y[static_cast<std::size_t>(i)] == sum;
+  }
+  return {std::move(report), right};
+}
+
+struct Pairs {
+  int pairs[2][64];
+};
+
+/// Each pair of warps exchanges its values, by a barrier of its own.
+SCRAWL_KERNEL void exchange_in_pairs(const int* x, int* y) {
+  auto& pair = shared_memory<Pairs>().pairs[thread_index() / 64];
+  const int i = thread_index() % 64;
+  pair[i] = x[thread_index()];
+  sync_warps(1 + thread_index() / 64, 64);
+  y[thread_index()] = pair[i ^ 32];
+}
+
+Lesson::Outcome run_exchange_in_pairs(Machine& machine, const Schedule& schedule) {
+  constexpr int threads = 128;
+  const auto x = counted(threads);
+  const Array<int> from(machine, x), to(machine, threads);
+  auto report = run(machine, schedule,
+                    {.kernel = "exchange_in_pairs", .threads = threads, .shared_bytes = sizeof(Pairs)},
+                    exchange_in_pairs, static_cast<const int*>(from.data()), to.data());
+  bool right = true;
+  const auto y = to.values();
+  for (std::size_t i = 0; i < y.size(); ++i) right &= y[i] == x[i ^ 32];
+  return {std::move(report), right};
+}
+
+constexpr Lesson right[] = {{"reverse", run_reverse},     {"add_up", run_add_up},
+                            {"pass_on", run_pass_on},     {"count_odd", run_count_odd},
+                            {"sum_ahead", run_sum_ahead}, {"exchange_in_pairs", run_exchange_in_pairs}};
 
 // --------------------------------------------------------------------------------------------------- wrong
 
@@ -256,7 +328,81 @@ Lesson::Outcome run_reads_another_lanes_stack(Machine& machine, const Schedule& 
           false};
 }
 
+SCRAWL_KERNEL void reads_a_copy_before_its_wait(int* x) {
+  auto& own = shared_memory<Tile>().values[thread_index()];
+  copy_to_shared<4>(&own, x + thread_index());
+  commit_copies();
+  x[thread_index()] = own;
+}
+SCRAWL_KERNEL void waits_for_what_it_did_not_commit(int* x) {
+  auto& own = shared_memory<Tile>().values[thread_index()];
+  copy_to_shared<4>(&own, x + thread_index());
+  wait_copies<0>();
+  x[thread_index()] = own;
+}
+SCRAWL_KERNEL void waits_for_too_few_groups(int* x) {
+  auto& own = shared_memory<Tile>().values[thread_index()];
+  copy_to_shared<4>(&own, x + thread_index());
+  commit_copies();
+  wait_copies<1>();
+  x[thread_index()] = own;
+}
+SCRAWL_KERNEL void copies_to_global_memory(int* x) { copy_to_shared<4>(x, x + 1); }
+SCRAWL_KERNEL void copies_from_an_odd_place(int* x) { copy_to_shared<16>(&shared_memory<Tile>(), x + 1); }
+SCRAWL_KERNEL void loads_matrices_from_global_memory(int* x) { load_matrices<1, false>(x); }
+SCRAWL_KERNEL void loads_a_vector_from_an_odd_place(int* x) {
+  const auto vector = load_vector<2>(x + 1);
+  x[0] = vector[0];
+}
+SCRAWL_KERNEL void waits_at_a_barrier_for_one_warp_too_many(int*) {
+  if (warp_index() == 0) sync_warps(1, 64);
+}
+SCRAWL_KERNEL void meets_at_a_barrier_from_two_places(int*) {
+  if (warp_index() == 0)
+    sync_warps(1, 64);
+  else
+    sync_warps(1, 64);
+}
+SCRAWL_KERNEL void names_a_barrier_that_is_not_there(int*) { sync_warps(16, 64); }
+SCRAWL_KERNEL void never_ends(int* x) {
+  while (*const_cast<volatile int*>(x) >= 0) {
+  }
+}
+
+Lesson::Outcome run_never_ends(Machine& machine, const Schedule& schedule) {
+  const Array<int> x(machine, counted(64));
+  auto impatient = schedule;
+  impatient.accesses_per_turn = 7;
+  impatient.most_turns = 1000;
+  return {run(machine, impatient, {.kernel = "never_ends", .threads = 64}, never_ends, x.data()), false};
+}
+
 constexpr WrongLesson wrong[] = {
+    {{"never_ends", run_never_ends}, Fault::endless, "after 1000 turns"},
+    {{"reads_a_copy_before_its_wait", run_wrong<reads_a_copy_before_its_wait>},
+     Fault::undefined,
+     "shared memory"},
+    {{"waits_for_what_it_did_not_commit", run_wrong<waits_for_what_it_did_not_commit>},
+     Fault::undefined,
+     "shared memory"},
+    {{"waits_for_too_few_groups", run_wrong<waits_for_too_few_groups>}, Fault::undefined, "shared memory"},
+    {{"copies_to_global_memory", run_wrong<copies_to_global_memory>}, Fault::bounds, "shared memory"},
+    {{"copies_from_an_odd_place", run_wrong<copies_from_an_odd_place>}, Fault::alignment, "16 bytes"},
+    {{"loads_matrices_from_global_memory", run_wrong<loads_matrices_from_global_memory>},
+     Fault::bounds,
+     "shared memory"},
+    {{"loads_a_vector_from_an_odd_place", run_wrong<loads_a_vector_from_an_odd_place>},
+     Fault::alignment,
+     "access of 8 bytes"},
+    {{"waits_at_a_barrier_for_one_warp_too_many", run_wrong<waits_at_a_barrier_for_one_warp_too_many>},
+     Fault::deadlock,
+     "sync_warps at teaching.cu"},
+    {{"meets_at_a_barrier_from_two_places", run_wrong<meets_at_a_barrier_from_two_places>},
+     Fault::divergence,
+     "barrier 1"},
+    {{"names_a_barrier_that_is_not_there", run_wrong<names_a_barrier_that_is_not_there>},
+     Fault::argument,
+     "from 1 to 15"},
     {{"fails_here_and_there", run_fails_here_and_there}, Fault::bounds, "global memory"},
     {{"reads_what_was_released", run_reads_what_was_released}, Fault::bounds, "read of 4 bytes"},
     {{"reads_another_lanes_stack", run_reads_another_lanes_stack},
@@ -310,6 +456,17 @@ SCRAWL_KERNEL void takes_a_shuffle_for_a_barrier(int* x) {
   x[thread_index() ^ 1] = sum;
 }
 
+/// What another lane copied, after its wait but without a barrier. The shared values are there beforehand.
+SCRAWL_KERNEL void takes_a_wait_for_a_barrier(int* x) {
+  auto& tile = shared_memory<Tile>();
+  tile.values[thread_index()] = 1;
+  sync_block();
+  copy_to_shared<4>(&tile.values[thread_index()], x + thread_index());
+  commit_copies();
+  wait_copies<0>();
+  x[64 - 1 - thread_index()] = tile.values[(thread_index() + 1) % 64];
+}
+
 /// Every block writes what the others write.
 SCRAWL_KERNEL void meets_other_blocks(int* x) { x[thread_index()] = static_cast<int>(block_index().x); }
 
@@ -321,6 +478,7 @@ Lesson::Outcome run_meets_other_blocks(Machine& machine, const Schedule& schedul
 }
 
 constexpr Lesson racing[] = {
+    {"takes_a_wait_for_a_barrier", run_wrong<takes_a_wait_for_a_barrier>},
     {"takes_a_shuffle_for_a_barrier", run_wrong<takes_a_shuffle_for_a_barrier>},
     {"meets_other_blocks", run_meets_other_blocks},
     {"writes_one_place_twice", run_wrong<writes_one_place_twice>},
