@@ -32,8 +32,6 @@ struct Block {
 struct Teams {
   static constexpr int per_lane = 4;  ///< classes, or symbols
 };
-/// What every GPU from sm_80 on has.
-constexpr std::size_t most_shared_bytes = 99 << 10;
 
 // ------------------------------------------------------------------------------- frames, by all of the block
 
@@ -252,7 +250,7 @@ Plan<CtcLoss> plan_in_registers(CtcLoss& call, const Selection& selection) {
     throw Refused("needs labels of at most {} symbols, got {}", 2 * warp_size * most_side_warps - 1, longest);
   auto shared_words = longest;
   if (kFrames == Frames::shared) shared_words += frame_words(call);
-  const auto shared_bytes = sizeof(Shared) + static_cast<std::size_t>(shared_words) * sizeof(Scaled);
+  const auto shared_bytes = shared_size<Shared> + static_cast<std::size_t>(shared_words) * sizeof(Scaled);
   if (shared_bytes > most_shared_bytes)
     throw Refused("needs at most {} bytes of shared memory, got {}", most_shared_bytes, shared_bytes);
   place(call);
@@ -279,7 +277,7 @@ Plan<CtcLoss> plan_in_memory(CtcLoss& call, const Selection&) {
             const Launch l{.kernel = "ctc_long",
                            .blocks = {blocks_for(c.x.shape[1], 1)},
                            .threads = Block::most_threads,
-                           .shared_bytes = sizeof(Shared),
+                           .shared_bytes = shared_size<Shared>,
                            .stream = stream};
             launch(l, ctc_in_memory, batch_of(c, workspace, words));
           }};

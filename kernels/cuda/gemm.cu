@@ -27,46 +27,85 @@ struct Problem {
   Activation activation;
   void* y;
   DType y_type;
+  bool in_vectors;  ///< whether rows of the result are whole vectors, of sums and of y
 };
 
-SCRAWL_DEVICE void write(const Problem& p, std::int64_t at, float sum) {
+/// Calls f with y as its type.
+template <class F>
+SCRAWL_DEVICE void with_y(const Problem& p, F&& f) {
   switch (p.y_type) {
     case DType::bf16:
-      static_cast<bf16*>(p.y)[at] = from_float<bf16>(sum);
-      break;
+      return f(static_cast<bf16*>(p.y));
     case DType::f16:
-      static_cast<f16*>(p.y)[at] = from_float<f16>(sum);
-      break;
+      return f(static_cast<f16*>(p.y));
     default:
-      static_cast<float*>(p.y)[at] = sum;
+      return f(static_cast<float*>(p.y));
   }
 }
 
-SCRAWL_DEVICE float finished(const Problem& p, int column, float sum) {
-  return activated(p.activation, p.bias ? sum + p.bias[column] : sum);
-}
+/// Sums of one row that a lane writes at once.
+struct Chunk {
+  static constexpr int columns = 8;
+  float sums[columns];
+
+  template <class T>
+  SCRAWL_DEVICE void write(T* y, int count, bool in_vectors) const {
+    constexpr int vector = full_vector<T>;
+    if (in_vectors && count == columns) {
+#pragma unroll
+      for (int i = 0; i < columns; i += vector) {
+        Vector<T, vector> values;
+#pragma unroll
+        for (int j = 0; j < vector; ++j) values[j] = from_float<T>(sums[i + j]);
+        store_vector(y + i, values);
+      }
+    } else {
+#pragma unroll
+      for (int i = 0; i < columns; ++i)
+        if (i < count) y[i] = from_float<T>(sums[i]);
+    }
+  }
+};
 
 /// T: as stored. Sums: TensorSums or ExactSums.
-template <class T, class Tile, class Sums, Contiguous kA, Contiguous kB>
-SCRAWL_KERNEL SCRAWL_THREADS(threads_of<Tile>) void gemm_tile(Problem p, Matrix<T> a, Matrix<T> b) {
+template <class T, class Tile, class Sums, Contiguous kA, Contiguous kB, Fetch kFetch>
+SCRAWL_KERNEL SCRAWL_THREADS(threads_of<Tile>, 2) void gemm_tile(Problem p, Matrix<T> a, Matrix<T> b) {
   auto& memory = shared_memory<GemmMemory<T, Tile, kA, kB>>();
   const int tiles_n = (p.n + Tile::n - 1) / Tile::n, tile = static_cast<int>(block_index().x),
             part = static_cast<int>(block_index().y), m = tile / tiles_n * Tile::m,
             n = tile % tiles_n * Tile::n, begin = part * p.k_per_part,
             end = begin + p.k_per_part < p.k ? begin + p.k_per_part : p.k;
   Sums sums;
-  memory.add_product(sums, a, b, m, n, p.m, p.n, begin, end);
+  memory.template add_product<kFetch>(sums, a, b, m, n, p.m, p.n, begin, end);
   memory.gather(sums);
+
+  constexpr int across = Tile::n / Chunk::columns, down = threads_of<Tile> / across;
+  static_assert(threads_of<Tile> % across == 0);
+  const int column = thread_index() % across * Chunk::columns, first = n + column, count = p.n - first;
+  if (count <= 0) return;
+  Chunk bias{};
+  if (p.bias)
+#pragma unroll
+    for (int i = 0; i < Chunk::columns; ++i)
+      if (i < count) bias.sums[i] = p.bias[first + i];
 #pragma unroll 1
-  for (int i = thread_index(); i < Tile::m * Tile::n; i += threads_of<Tile>) {
-    const int row = m + i / Tile::n, column = n + i % Tile::n;
-    if (row >= p.m || column >= p.n) continue;
-    const float sum = memory.result.at(i / Tile::n, i % Tile::n);
-    const auto at = std::int64_t{row} * p.n + column;
-    if (p.parts)
-      p.parts[std::int64_t{part} * p.m * p.n + at] = sum;
-    else
-      write(p, at, finished(p, column, sum));
+  for (int row = thread_index() / across; row < Tile::m && m + row < p.m; row += down) {
+    Chunk chunk;
+#pragma unroll
+    for (int i = 0; i < Chunk::columns; i += 4) {
+      const auto four = load_vector<4>(&memory.result.at(row, column + i));
+#pragma unroll
+      for (int j = 0; j < 4; ++j) chunk.sums[i + j] = four[j];
+    }
+    const auto at = std::int64_t{m + row} * p.n + first;
+    if (p.parts) {
+      chunk.write(p.parts + std::int64_t{part} * p.m * p.n + at, count, p.in_vectors);
+      continue;
+    }
+#pragma unroll
+    for (int i = 0; i < Chunk::columns; ++i)
+      chunk.sums[i] = activated(p.activation, chunk.sums[i] + bias.sums[i]);
+    with_y(p, [&](auto* y) { chunk.write(y + at, count, p.in_vectors); });
   }
 }
 
@@ -80,7 +119,8 @@ SCRAWL_KERNEL SCRAWL_THREADS(AddParts::threads) void add_parts(Problem p, int pa
   if (at >= count) return;
   float sum = 0;
   for (int part = 0; part < parts; ++part) sum += p.parts[part * count + at];
-  write(p, at, finished(p, static_cast<int>(at % p.n), sum));
+  if (p.bias) sum += p.bias[at % p.n];
+  with_y(p, [&]<class T>(T* y) { y[at] = from_float<T>(activated(p.activation, sum)); });
 }
 
 /// Sums of columns, by parts of so many rows: a block has so many columns.
@@ -93,9 +133,10 @@ template <class T>
 SCRAWL_KERNEL SCRAWL_THREADS(ColumnSums::threads) void sum_columns(const T* x, int rows, int columns,
                                                                    float* parts) {
   auto& shared = shared_memory<ColumnSums>();
-  const int across = thread_index() % ColumnSums::columns, down = thread_index() / ColumnSums::columns,
-            column = static_cast<int>(block_index().x) * ColumnSums::columns + across,
-            part = static_cast<int>(block_index().y), begin = part * ColumnSums::rows,
+  const int blocks = (columns + ColumnSums::columns - 1) / ColumnSums::columns,
+            across = thread_index() % ColumnSums::columns, down = thread_index() / ColumnSums::columns,
+            column = static_cast<int>(block_index().x) % blocks * ColumnSums::columns + across,
+            part = static_cast<int>(block_index().x) / blocks, begin = part * ColumnSums::rows,
             end = begin + ColumnSums::rows < rows ? begin + ColumnSums::rows : rows;
   float sum = 0;
   if (column < columns)
@@ -173,10 +214,14 @@ struct Parts {
   }
 };
 
+/// Whether rows of a matrix are whole vectors of 16 bytes.
+bool is_in_vectors(const View& x) {
+  return is_vector_aligned(x.data) && x.shape[1] * static_cast<std::int64_t>(size_of(x.type)) % 16 == 0;
+}
+
 template <class T>
 Matrix<T> matrix_of(const View& x) {
-  const auto stride = x.shape[1];
-  return {x.as<const T>(), stride, is_vector_aligned(x.data) && stride % full_vector<T> == 0};
+  return {x.as<const T>(), x.shape[1]};
 }
 
 /// Calls f<kA, kB>() with what lies contiguous in the operands.
@@ -190,26 +235,37 @@ void dispatch_contiguous(const Operands& o, F&& f) {
   f.template operator()<depth, extent>();
 }
 
-/// T: as stored.
-template <class T, class Tile, class Sums>
-void launch_product(const Operands& o, const Parts& parts, Bytes workspace, Stream stream) {
-  Problem problem{.m = o.m(),
-                  .n = o.n(),
-                  .k = o.k(),
-                  .k_per_part = parts.k_per_part,
-                  .parts = parts.count > 1 ? reinterpret_cast<float*>(workspace.data()) : nullptr,
-                  .bias = o.bias.as<const float>(),
-                  .activation = o.activation,
-                  .y = o.y.data,
-                  .y_type = o.y.type};
+/// T: as stored. Sums: TensorSums or ExactSums, for a Tile.
+template <class T, class Tile, class Sums, Fetch kFetch>
+void launch_tiles(const Operands& o, const Problem& problem, const Parts& parts, Stream stream) {
   dispatch_contiguous(o, [&]<Contiguous kA, Contiguous kB>() {
     launch({.kernel = "gemm_tile",
             .blocks = {blocks_for(Parts::tiles_of<Tile>(o), 1), static_cast<unsigned>(parts.count)},
             .threads = threads_of<Tile>,
-            .shared_bytes = sizeof(GemmMemory<T, Tile, kA, kB>),
+            .shared_bytes = shared_size<GemmMemory<T, Tile, kA, kB>>,
             .stream = stream},
-           gemm_tile<T, Tile, Sums, kA, kB>, problem, matrix_of<T>(o.a), matrix_of<T>(o.b));
+           gemm_tile<T, Tile, Sums, kA, kB, kFetch>, problem, matrix_of<T>(o.a), matrix_of<T>(o.b));
   });
+}
+
+/// T: as stored. Sums: of a tile. Operands that no vectors can fetch pass through small tiles: the sums are
+/// the same.
+template <class T, class Tile, template <class> class Sums>
+void launch_product(const Operands& o, const Parts& parts, Bytes workspace, Stream stream) {
+  const Problem problem{.m = o.m(),
+                        .n = o.n(),
+                        .k = o.k(),
+                        .k_per_part = parts.k_per_part,
+                        .parts = parts.count > 1 ? reinterpret_cast<float*>(workspace.data()) : nullptr,
+                        .bias = o.bias.as<const float>(),
+                        .activation = o.activation,
+                        .y = o.y.data,
+                        .y_type = o.y.type,
+                        .in_vectors = is_vector_aligned(o.y.data) && o.n() % Chunk::columns == 0};
+  if (is_in_vectors(o.a) && is_in_vectors(o.b))
+    launch_tiles<T, Tile, Sums<Tile>, Fetch::vectors>(o, problem, parts, stream);
+  else
+    launch_tiles<T, SmallTile, Sums<SmallTile>, Fetch::elements>(o, problem, parts, stream);
   if (parts.count > 1)
     launch({.kernel = "add_parts",
             .blocks = {blocks_for(std::int64_t{o.m()} * o.n(), AddParts::threads)},
@@ -217,6 +273,15 @@ void launch_product(const Operands& o, const Parts& parts, Bytes workspace, Stre
             .stream = stream},
            add_parts, problem, parts.count);
 }
+
+template <class Tile>
+using Bf16Sums = TensorSums<bf16, Tile>;
+template <class Tile>
+using F16Sums = TensorSums<f16, Tile>;
+template <class Tile>
+using Tf32Sums = TensorSums<tf32, Tile>;
+template <class Tile>
+using F32Sums = ExactSums;
 
 int row_parts_of(const View& x) {
   return static_cast<int>(std::max<std::int64_t>(1, (x.shape[0] + ColumnSums::rows - 1) / ColumnSums::rows));
@@ -233,9 +298,9 @@ void launch_column_sums(const View& dy, const View& db, Bytes workspace, Stream 
   auto* const sums = reinterpret_cast<float*>(workspace.data());
   dispatch_storage(x.type, [&]<class T>() {
     launch({.kernel = "sum_columns",
-            .blocks = {blocks_for(columns, ColumnSums::columns), static_cast<unsigned>(parts)},
+            .blocks = {blocks_for(std::int64_t{blocks_for(columns, ColumnSums::columns)} * parts, 1)},
             .threads = ColumnSums::threads,
-            .shared_bytes = sizeof(ColumnSums),
+            .shared_bytes = shared_size<ColumnSums>,
             .stream = stream},
            sum_columns<T>, x.as<const T>(), static_cast<int>(x.shape[0]), columns, sums);
   });
@@ -279,7 +344,7 @@ void refuse_few_tiles(const Operands& o, const Selection& selection) {
 }
 
 void refuse_large(const Operands& o) {
-  constexpr std::int64_t most = 0x7fffffff;
+  constexpr std::int64_t most = 0x7fffffff - 4096;  // so that no index of a tile's edge overflows
   for (const auto& [view, axis] : {std::pair{&o.a, 0}, {&o.a, 1}, {&o.b, 0}, {&o.b, 1}})
     if (view->shape[axis] > most) throw Refused("needs extents up to {}, got {}", most, view->shape[axis]);
 }
@@ -290,13 +355,13 @@ Plan<Call> plan_tensor(Call& call, const Selection& selection) {
   if (o.a.type == DType::f32) throw Refused("needs bf16 or f16, got f32");
   refuse_large(o);
   if constexpr (std::is_same_v<Tile, LargeTile>) refuse_few_tiles<Tile>(o, selection);
-  return plan_product<Call, Tile>(
-      call, selection, [](const Operands& p, const Parts& parts, Bytes workspace, Stream stream) {
-        if (p.a.type == DType::bf16)
-          launch_product<bf16, Tile, TensorSums<bf16, Tile>>(p, parts, workspace, stream);
-        else
-          launch_product<f16, Tile, TensorSums<f16, Tile>>(p, parts, workspace, stream);
-      });
+  return plan_product<Call, Tile>(call, selection,
+                                  [](const Operands& p, const Parts& parts, Bytes workspace, Stream stream) {
+                                    if (p.a.type == DType::bf16)
+                                      launch_product<bf16, Tile, Bf16Sums>(p, parts, workspace, stream);
+                                    else
+                                      launch_product<f16, Tile, F16Sums>(p, parts, workspace, stream);
+                                  });
 }
 
 template <class Call, class Tile>
@@ -306,7 +371,7 @@ Plan<Call> plan_tf32(Call& call, const Selection& selection) {
   if (selection.f32_products != F32Products::tf32) throw Refused("needs leave to round f32 to tf32");
   refuse_large(o);
   if constexpr (std::is_same_v<Tile, LargeTile>) refuse_few_tiles<Tile>(o, selection);
-  return plan_product<Call, Tile>(call, selection, launch_product<float, Tile, TensorSums<tf32, Tile>>);
+  return plan_product<Call, Tile>(call, selection, launch_product<float, Tile, Tf32Sums>);
 }
 
 template <class Call>
@@ -314,7 +379,7 @@ Plan<Call> plan_exact(Call& call, const Selection& selection) {
   const auto o = operands_of(call);
   if (o.a.type != DType::f32) throw Refused("needs f32, got {}", name_of(o.a.type));
   refuse_large(o);
-  return plan_product<Call, SmallTile>(call, selection, launch_product<float, SmallTile, ExactSums>);
+  return plan_product<Call, SmallTile>(call, selection, launch_product<float, SmallTile, F32Sums>);
 }
 
 template <class Call>

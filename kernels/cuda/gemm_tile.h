@@ -28,8 +28,10 @@ template <class T>
 struct Matrix {
   const T* data;
   std::int64_t stride;
-  bool in_vectors;  ///< whether rows start where vectors of 16 bytes may
 };
+
+/// How operands are fetched: vectors of 16 bytes, where every row starts and ends at a multiple of them.
+enum class Fetch : std::uint8_t { vectors, elements };
 
 /// Which axis of an operand lies contiguous in memory: that of the result, or the one that is summed.
 enum class Contiguous : std::uint8_t { extent, depth };
@@ -49,33 +51,53 @@ struct OperandStage {
     return by_depth ? values[extent * stride + depth] : values[depth * stride + extent];
   }
 
-  /// Begins to fetch from (extent, depth) on; what lies at `extents` and `depths` or beyond is 0.
+  /// What each lane copies of stage after stage, by vectors: where from, and up to which depth.
   template <int kThreads>
-  SCRAWL_DEVICE void fetch(const Matrix<T>& x, int extent, int depth, int extents, int depths) {
-    const int first_row = by_depth ? extent : depth, first_column = by_depth ? depth : extent,
-              end_row = by_depth ? extents : depths, end_column = by_depth ? depths : extents;
-    if (x.in_vectors) {
-      constexpr int vector = full_vector<T>, in_row = columns / vector;
-      static_assert(rows * in_row % kThreads == 0);
+  class Source {
+   public:
+    SCRAWL_DEVICE Source(const Matrix<T>& x, int extent, int depth, int extents, int depths)
+        : step_(by_depth ? stage_depth<T> : stage_depth<T> * x.stride) {
 #pragma unroll
-      for (int i = 0; i < rows * in_row / kThreads; ++i) {
-        const int chunk = i * kThreads + thread_index(), row = chunk / in_row,
-                  column = chunk % in_row * vector;
-        const int left = first_row + row < end_row ? end_column - first_column - column : 0,
-                  count = left < 0        ? 0
-                          : left < vector ? left
-                                          : vector;
-        const T* const from = x.data + (first_row + row) * x.stride + first_column + column;
-        copy_to_shared<16>(&values[row * stride + column], count > 0 ? from : x.data,
-                           count * static_cast<int>(sizeof(T)));
+      for (int i = 0; i < count; ++i) {
+        const int e = extent + (by_depth ? row_of(i) : column_of(i)),
+                  d = depth + (by_depth ? column_of(i) : row_of(i));
+        from_[i] = x.data + (by_depth ? e * x.stride + d : d * x.stride + e);
+        left_[i] = e < extents ? depths - d : 0;
       }
-    } else {
-      for (int i = thread_index(); i < rows * columns; i += kThreads) {
-        const int row = i / columns, column = i % columns;
-        const bool is_inside = first_row + row < end_row && first_column + column < end_column;
-        values[row * stride + column] =
-            is_inside ? x.data[(first_row + row) * x.stride + first_column + column] : T{};
+    }
+
+    /// Begins to fetch the next stage; what lies beyond the extents and depths is 0.
+    SCRAWL_DEVICE void fetch(OperandStage& to) {
+#pragma unroll
+      for (int i = 0; i < count; ++i) {
+        copy_to_shared<16>(&to.values[row_of(i) * stride + column_of(i)], from_[i], left_[i] > 0 ? 16 : 0);
+        from_[i] += step_;
+        left_[i] -= stage_depth<T>;
       }
+    }
+
+   private:
+    static constexpr int vector = full_vector<T>, in_row = columns / vector, count = rows * in_row / kThreads;
+    static_assert(rows * in_row % kThreads == 0);
+
+    SCRAWL_DEVICE static int row_of(int i) { return (i * kThreads + thread_index()) / in_row; }
+    SCRAWL_DEVICE static int column_of(int i) { return (i * kThreads + thread_index()) % in_row * vector; }
+
+    const T* from_[count];
+    int left_[count];
+    std::int64_t step_;
+  };
+
+  /// Fetches from (extent, depth) on by elements, wherever rows start; what lies at `extents` and `depths` or
+  /// beyond is 0.
+  template <int kThreads>
+  SCRAWL_DEVICE void fetch_elements(const Matrix<T>& x, int extent, int depth, int extents, int depths) {
+    for (int i = thread_index(); i < rows * columns; i += kThreads) {
+      const int row = i / columns, column = i % columns, e = extent + (by_depth ? row : column),
+                d = depth + (by_depth ? column : row);
+      const bool is_inside = e < extents && d < depths;
+      values[row * stride + column] =
+          is_inside ? x.data[by_depth ? e * x.stride + d : d * x.stride + e] : T{};
     }
   }
 
@@ -182,42 +204,36 @@ struct TensorSums {
   }
 };
 
-/// Sums of f32 in f32: a lane has every eighth row and every sixteenth pair of columns of a SmallTile.
+/// Sums of f32 in f32: a lane has every eighth row and every sixteenth column of a SmallTile.
 struct ExactSums {
   using Tile = SmallTile;
-  static constexpr int down = 8, across = 16, rows = Tile::m / down, pairs = Tile::n / across / 2;
-  float sums[rows][pairs][2] = {};
+  static constexpr int down = 8, across = 16, rows = Tile::m / down, columns = Tile::n / across;
+  float sums[rows][columns] = {};
+
+  SCRAWL_DEVICE static int row() { return thread_index() / across; }
+  SCRAWL_DEVICE static int column() { return thread_index() % across; }
 
   template <class A, class B>
   SCRAWL_DEVICE void add(A& a, B& b) {
-    const int row = thread_index() / across, column = thread_index() % across * 2;
 #pragma unroll 4
     for (int k = 0; k < stage_depth<float>; ++k) {
-      float left[rows], right[pairs][2];
+      float left[rows], right[columns];
 #pragma unroll
-      for (int i = 0; i < rows; ++i) left[i] = a.at(row + down * i, k);
+      for (int i = 0; i < rows; ++i) left[i] = a.at(row() + down * i, k);
 #pragma unroll
-      for (int j = 0; j < pairs; ++j)
-#pragma unroll
-        for (int half = 0; half < 2; ++half) right[j][half] = b.at(column + 2 * across * j + half, k);
+      for (int j = 0; j < columns; ++j) right[j] = b.at(column() + across * j, k);
 #pragma unroll
       for (int i = 0; i < rows; ++i)
 #pragma unroll
-        for (int j = 0; j < pairs; ++j)
-#pragma unroll
-          for (int half = 0; half < 2; ++half)
-            sums[i][j][half] = fmaf(left[i], right[j][half], sums[i][j][half]);
+        for (int j = 0; j < columns; ++j) sums[i][j] = fmaf(left[i], right[j], sums[i][j]);
     }
   }
 
   SCRAWL_DEVICE void store(ResultTile<Tile>& result) const {
-    const int row = thread_index() / across, column = thread_index() % across * 2;
 #pragma unroll
     for (int i = 0; i < rows; ++i)
 #pragma unroll
-      for (int j = 0; j < pairs; ++j)
-        store_vector(&result.at(row + down * i, column + 2 * across * j),
-                     Vector<float, 2>{{sums[i][j][0], sums[i][j][1]}});
+      for (int j = 0; j < columns; ++j) result.at(row() + down * i, column() + across * j) = sums[i][j];
   }
 };
 
@@ -232,26 +248,35 @@ union GemmMemory {
 
   /// Adds op(a) op(b) over depths [begin, end) to `sums`, for the tile at (m, n). All lanes of the block
   /// call.
-  template <class Sums>
+  template <Fetch kFetch, class Sums>
   SCRAWL_DEVICE void add_product(Sums& sums, const Matrix<T>& a, const Matrix<T>& b, int m, int n, int rows,
                                  int columns, int begin, int end) {
-    constexpr int ahead = Tile::stages - 1, depth = stage_depth<T>;
+    constexpr int ahead = Tile::stages - 1, depth = stage_depth<T>, threads = threads_of<Tile>;
     const int steps = (end - begin + depth - 1) / depth;
-    const auto fetch = [&](int step) {
+    typename OperandStage<T, Tile::m, kA>::template Source<threads> from_a(a, m, begin, rows, end);
+    typename OperandStage<T, Tile::n, kB>::template Source<threads> from_b(b, n, begin, columns, end);
+    const auto fetch = [&](int step, Stage& stage) {
       if (step < steps) {
-        auto& stage = stages[step % Tile::stages];
-        stage.a.template fetch<threads_of<Tile>>(a, m, begin + step * depth, rows, end);
-        stage.b.template fetch<threads_of<Tile>>(b, n, begin + step * depth, columns, end);
+        if constexpr (kFetch == Fetch::vectors) {
+          from_a.fetch(stage.a);
+          from_b.fetch(stage.b);
+        } else {
+          stage.a.template fetch_elements<threads>(a, m, begin + step * depth, rows, end);
+          stage.b.template fetch_elements<threads>(b, n, begin + step * depth, columns, end);
+        }
       }
-      commit_copies();  // an empty group too: waits count groups
+      if constexpr (kFetch == Fetch::vectors) commit_copies();  // an empty group too: waits count groups
     };
-    for (int step = 0; step < ahead; ++step) fetch(step);
+#pragma unroll
+    for (int step = 0; step < ahead; ++step) fetch(step, stages[step]);
+    int read = 0, write = ahead;
     for (int step = 0; step < steps; ++step) {
-      wait_copies<ahead - 1>();
+      if constexpr (kFetch == Fetch::vectors) wait_copies<ahead - 1>();
       sync_block();  // the stage is there for all, and nobody reads the one before any more
-      fetch(step + ahead);
-      auto& stage = stages[step % Tile::stages];
-      sums.add(stage.a, stage.b);
+      fetch(step + ahead, stages[write]);
+      sums.add(stages[read].a, stages[read].b);
+      read = read + 1 == Tile::stages ? 0 : read + 1;
+      write = write + 1 == Tile::stages ? 0 : write + 1;
     }
   }
 

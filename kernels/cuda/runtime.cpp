@@ -1,6 +1,9 @@
 #include "kernels/cuda/device/runtime.h"
 
 #include <cstdlib>
+#include <mutex>
+#include <set>
+#include <utility>
 
 #include "kernels/error.h"
 
@@ -21,6 +24,21 @@ void check(cudaError_t error, std::string_view what, const std::source_location&
   if (error == cudaErrorMemoryAllocation) throw MemoryError("{}", message);
   throw DeviceError("{}", message);
 }
+
+#ifndef SCRAWL_SIMT
+void allow_shared(const void* kernel, std::size_t bytes, std::string_view name) {
+  constexpr std::size_t without_asking = 48 << 10;
+  if (bytes <= without_asking) return;
+  static std::mutex mutex;
+  static std::set<std::pair<int, const void*>> allowed;  // by device
+  int device = 0, most = 0;
+  check(cudaGetDevice(&device), name);
+  const std::lock_guard lock(mutex);
+  if (!allowed.insert({device, kernel}).second) return;
+  check(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), name);
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most), name);
+}
+#endif
 
 void end_launch(cudaStream_t stream, std::string_view kernel) {
   static const bool waits = [] {

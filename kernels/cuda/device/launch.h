@@ -22,6 +22,9 @@
 
 namespace SCRAWL_CUDA {
 
+inline constexpr std::size_t most_shared_bytes = 99
+                                                 << 10;  ///< of a block on sm_89; sm_80 and sm_90 have more
+
 /// A grid without blocks starts nothing.
 struct Launch {
   std::string_view kernel;
@@ -30,6 +33,13 @@ struct Launch {
   std::size_t shared_bytes = 0;  ///< of a block
   Stream stream = nullptr;
 };
+
+/// The shared memory of a block that is one struct. Every GPU from sm_80 on has room for it.
+template <class T>
+inline constexpr std::size_t shared_size = [] {
+  static_assert(sizeof(T) <= most_shared_bytes, "more shared memory than a block of sm_89 has");
+  return sizeof(T);
+}();
 
 /// ceil(count / each), as a number of blocks. Throws ShapeError beyond what a grid can have.
 inline unsigned blocks_for(std::int64_t count, std::int64_t each) {
@@ -86,11 +96,7 @@ void launch(const Launch& l, void (*kernel)(Parameters...), Arguments... argumen
                stream),
         l.kernel);
 #else
-  constexpr std::size_t shared_without_asking = 48 << 10;
-  if (l.shared_bytes > shared_without_asking)
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(l.shared_bytes)),
-          l.kernel);
+  allow_shared(reinterpret_cast<const void*>(kernel), l.shared_bytes, l.kernel);
   std::tuple<Parameters...> values{static_cast<Parameters>(arguments)...};
   const cudaLaunchConfig_t config{.gridDim = l.blocks,
                                   .blockDim = dim3(static_cast<unsigned>(l.threads)),

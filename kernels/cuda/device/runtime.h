@@ -19,6 +19,12 @@ namespace SCRAWL_CUDA {
 void check(cudaError_t error, std::string_view what,
            const std::source_location& = std::source_location::current());
 
+#ifndef SCRAWL_SIMT
+/// Kernels must ask for more than 48 KiB of shared memory. A kernel's limit is shared by all threads, so it
+/// is set once, to all that a block can have.
+void allow_shared(const void* kernel, std::size_t bytes, std::string_view name);
+#endif
+
 /// With SCRAWL_SYNC=1 in the environment, waits for a kernel that was launched, unless its stream is
 /// captured.
 void end_launch(cudaStream_t, std::string_view kernel);

@@ -34,7 +34,8 @@ SCRAWL_DEVICE Vector<T, N> load_vector(const T* from, [[maybe_unused]] Place pla
 }
 
 template <class T, int N>
-SCRAWL_DEVICE void store_vector(T* to, const Vector<T, N>& vector, [[maybe_unused]] Place place = Place::here()) {
+SCRAWL_DEVICE void store_vector(T* to, const Vector<T, N>& vector,
+                                [[maybe_unused]] Place place = Place::here()) {
 #ifdef __CUDACC__
   *reinterpret_cast<Vector<T, N>*>(to) = vector;
 #else
