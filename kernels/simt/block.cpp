@@ -200,18 +200,25 @@ void Block::draw_priority(int lane) {
     priority |= lane == first ? warp : lanes_[static_cast<std::size_t>(first)].priority >> 32 << 32;
 }
 
+/// Where nobody keeps a priority, any lane may be next, and the heap is a list.
 int Block::take_next() {
-  std::ranges::pop_heap(ready_, {},
-                        [&](int lane) { return lanes_[static_cast<std::size_t>(lane)].priority; });
-  const int lane = ready_.back();
+  if (keep_ == Keep::nothing)
+    std::swap(ready_[random_() % ready_.size()], ready_.back());
+  else
+    std::pop_heap(ready_.begin(), ready_.end());
+  const int lane = ready_.back().lane;
   ready_.pop_back();
   return lane;
 }
 
 void Block::make_ready(int lane) {
-  if (keep_ == Keep::nothing || random_() % 64 == 0) draw_priority(lane);
-  ready_.push_back(lane);
-  std::ranges::push_heap(ready_, {}, [&](int i) { return lanes_[static_cast<std::size_t>(i)].priority; });
+  if (keep_ == Keep::nothing) {
+    ready_.push_back({0, lane});
+    return;
+  }
+  if (random_() % 64 == 0) draw_priority(lane);
+  ready_.push_back({lanes_[static_cast<std::size_t>(lane)].priority, lane});
+  std::push_heap(ready_.begin(), ready_.end());
 }
 
 void Block::end_turn() {

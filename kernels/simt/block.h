@@ -198,7 +198,12 @@ class Block {
   const std::byte* own_stack_ = nullptr;
   Races* races_;  ///< null where none are looked for
   std::vector<Lane> lanes_;
-  std::vector<int> ready_;  ///< a heap by priority
+  struct Ready {
+    std::uint64_t priority;
+    int lane;
+    bool operator<(const Ready& other) const { return priority < other.priority; }
+  };
+  std::vector<Ready> ready_;  ///< a heap, where priorities are kept
   std::array<Barrier, 16> barriers_;
   Keep keep_;
   Context scheduler_ = nullptr;
