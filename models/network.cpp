@@ -333,6 +333,13 @@ Network build_network(const Recipe& recipe, int classes, const NetworkShape& sha
   return Builder(recipe, classes, shape, use, type).build();
 }
 
+Selection selection_for(const Device& device, Precision precision) {
+  auto selection = device.selection();
+  selection.f32_products = f32_products(precision);
+  device.require(storage_type(precision), selection.f32_products);
+  return selection;
+}
+
 int frames_of(const Recipe& recipe, int valid_width) {
   if (!recipe.valid_widths) valid_width = recipe.input.width;
   std::int64_t width = valid_width;

@@ -47,6 +47,9 @@ struct Network {
 /// Throws ShapeError or UsageError naming the recipe's line.
 Network build_network(const Recipe&, int classes, const NetworkShape&, NetworkUse, DType type);
 
+/// The device's choice of kernels for this precision. Throws DeviceError for one that the device lacks.
+Selection selection_for(const Device&, Precision);
+
 /// Time steps that the network makes of a valid width of pixels. For sequences.
 int frames_of(const Recipe&, int valid_width);
 

@@ -1,6 +1,7 @@
 #include "models/recipe.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -179,6 +180,7 @@ void read_training(Config c, TrainingSettings& t) {
                           {"f16", Precision::f16}});
   t.seed = static_cast<std::uint64_t>(c.integer("seed", 1, 0));
   t.clip = static_cast<float>(c.number("clip", 0, 0));
+  t.loss_scale = static_cast<float>(c.number("loss_scale", 0, 0, 1 << 24));
   t.label_smoothing = c.number("label_smoothing", 0, 0, 0.99);
   t.balance = c.number("balance", 0, 0, 1);
   t.prior_correction = c.number("prior_correction", 0, 0, 2);
@@ -269,6 +271,17 @@ DType storage_type(Precision precision) {
     default:
       return DType::f32;
   }
+}
+
+F32Products f32_products(Precision precision) {
+  return precision == Precision::tf32 ? F32Products::tf32 : F32Products::exact;
+}
+
+float loss_scale(const TrainingSettings& t) {
+  if (t.loss_scale > 0) return t.loss_scale;
+  return t.precision == Precision::f16
+             ? 16.0f * static_cast<float>(std::bit_ceil(static_cast<unsigned>(t.batch)))
+             : 1.0f;
 }
 
 }  // namespace scrawl

@@ -8,6 +8,7 @@
 
 #include "kernels/conv2d.h"
 #include "kernels/optimizer.h"
+#include "kernels/plan.h"
 #include "kernels/pool.h"
 #include "models/alphabet.h"
 #include "models/data/augment.h"
@@ -54,7 +55,8 @@ struct Layer {
       what;
 };
 
-/// Storage type of activations and of the weights that kernels see; master weights and sums are f32.
+/// Storage type of activations and of the weights that kernels see (tf32: f32, whose products may be
+/// rounded); master weights and sums are f32.
 enum class Precision : std::uint8_t { f32, tf32, bf16, f16 };
 
 struct TrainingSettings {
@@ -64,6 +66,7 @@ struct TrainingSettings {
   std::uint64_t seed = 1;
   OptimizerStep optimizer;  ///< hyperparameters only
   float clip = 0;
+  float loss_scale = 0;  ///< 0: chosen by precision and batch; see loss_scale()
   Schedule schedule;
   double label_smoothing = 0;
   double balance = 0;           ///< 0: samples as they come; 1: classes equally often
@@ -102,5 +105,12 @@ std::vector<std::string> recipe_names();
 std::string_view name_of(Precision);
 Precision precision_named(std::string_view);  ///< throws UsageError
 DType storage_type(Precision);
+F32Products f32_products(Precision);
+
+/// What the loss is multiplied by, so that gradients do not vanish in f16. The mean divides them by the
+/// batch; times 16 batch (its next power of two), those of the last layer are 16 (p - y): f16 keeps all its
+/// bits down to 4e-6 of them, and they can grow 4000 times on their way back. 1 for other types, whose range
+/// is f32's.
+float loss_scale(const TrainingSettings&);
 
 }  // namespace scrawl

@@ -27,9 +27,8 @@ class Recognizer {
         arena_(arena),
         recipe_(recipe),
         alphabet_(alphabet),
-        precision_(precision) {
-    device.require(storage_type(precision));
-  }
+        type_(storage_type(precision)),
+        selection_(selection_for(device, precision)) {}
 
   /// What was read of one sample.
   struct Reading {
@@ -65,7 +64,8 @@ class Recognizer {
   Arena& arena_;
   const Recipe& recipe_;
   const Alphabet& alphabet_;
-  Precision precision_;
+  DType type_;
+  Selection selection_;
   std::map<Key, Shaped> programs_;
   std::map<Key, bool> prepared_;
 };

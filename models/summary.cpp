@@ -102,6 +102,7 @@ std::string memory_text(const json& summary) {
 }  // namespace
 
 json summarize(const Recipe& recipe, int classes, Device& device, int batch, bool training) {
+  const auto selection = selection_for(device, recipe.training.precision);
   const auto use = training ? NetworkUse::training : NetworkUse::prediction;
   const auto network =
       build_network(recipe, classes, {batch, 0, 32}, use, storage_type(recipe.training.precision));
@@ -112,7 +113,7 @@ json summarize(const Recipe& recipe, int classes, Device& device, int batch, boo
     lowering.optimizer =
         OptimizerSettings{.hyper = recipe.training.optimizer, .clip = recipe.training.clip, .decay = {}};
   }
-  const auto plan = plan_program(lower(graph, lowering), device.backend(), device.selection());
+  const auto plan = plan_program(lower(graph, lowering), device.backend(), selection);
 
   json summary{
       {"recipe", recipe.name}, {"device", device.name()}, {"batch", batch}, {"memory", memory_summary(plan)}};

@@ -85,8 +85,11 @@ std::pair<std::string, std::string> first_difference(const std::string& a, const
 class Trainer {
  public:
   Trainer(const TrainingOptions& options, Device& device)
-      : options_(options), device_(device), storage_(device), arena_(device) {
-    device_.require(storage_type(settings().precision));
+      : options_(options),
+        device_(device),
+        selection_(selection_for(device, settings().precision)),
+        storage_(device),
+        arena_(device) {
     open_directory();
     open_data();
     choose_alphabet();
@@ -159,7 +162,7 @@ class Trainer {
     write_file_atomically(options_.out / "config.toml", recipe_.effective);
   }
 
-  Fingerprint fingerprint() const { return current_fingerprint(device_.selection(), device_.libraries()); }
+  Fingerprint fingerprint() const { return current_fingerprint(selection_, device_.libraries()); }
 
   /// A value that the checkpoint's state must have.
   template <class T>
@@ -248,9 +251,8 @@ class Trainer {
     LowerOptions lowering{.loss = loss, .seed = static_cast<std::uint32_t>(settings().seed)};
     lowering.optimizer =
         OptimizerSettings{.hyper = settings().optimizer, .clip = settings().clip, .decay = {}};
-    program_ = std::make_unique<Program>(
-        device_, storage_, arena_,
-        plan_program(lower(graph, lowering), device_.backend(), device_.selection()));
+    program_ = std::make_unique<Program>(device_, storage_, arena_,
+                                         plan_program(lower(graph, lowering), device_.backend(), selection_));
     recognizer_ =
         std::make_unique<Recognizer>(device_, storage_, arena_, recipe_, *alphabet_, settings().precision);
   }
@@ -261,7 +263,7 @@ class Trainer {
     if (loaded_)
       load_weights(storage_, network_.graph, recipe_.layers.back().name, std::move(*loaded_),
                    *loaded_alphabet_, *alphabet_, loaded_path_);
-    set_control(Control::loss_scale, 1);
+    set_control(Control::loss_scale, loss_scale(settings()));
   }
 
   /// tau log(share of the class): added to the logits in training only, it makes rare classes cost more.
@@ -388,8 +390,9 @@ class Trainer {
     if (state[Control::skipped_in_a_row] >= most_skipped)
       throw DivergedError(
           "training diverged: {} steps in a row without a finite loss; the last checkpoint is in {}; a lower "
-          "learning rate or clipping may help",
-          most_skipped, (options_.out / "checkpoints").string());
+          "learning rate or clipping may help{}",
+          most_skipped, (options_.out / "checkpoints").string(),
+          settings().precision == Precision::f16 ? ", or a smaller training.loss_scale" : "");
   }
 
   std::vector<std::string> metric_names() const {
@@ -487,6 +490,7 @@ class Trainer {
   TrainingOptions options_;
   const Recipe& recipe_ = options_.recipe;
   Device& device_;
+  Selection selection_;
   std::optional<FolderLock> lock_;
   StopSignal stop_;
   Storage storage_;

@@ -19,12 +19,13 @@ Workload::Workload(const Recipe& recipe, int classes, int batch, NetworkUse use,
     lowering.loss = graph.outputs().at("loss");
     lowering.optimizer = OptimizerSettings{.hyper = recipe.training.optimizer, .clip = 0, .decay = {}};
   }
-  program_ = std::make_unique<Program>(
-      device, storage_, arena_, plan_program(lower(graph, lowering), device.backend(), device.selection()));
+  program_ = std::make_unique<Program>(device, storage_, arena_,
+                                       plan_program(lower(graph, lowering), device.backend(),
+                                                    selection_for(device, recipe.training.precision)));
   initialize(storage_, network, 1);
   if (training) {
     std::array<float, Control::count> control{};
-    control[Control::loss_scale] = 1;
+    control[Control::loss_scale] = loss_scale(recipe.training);
     control[Control::learning_rate] = 1e-4f;
     storage_.write(std::string(control_name), std::as_bytes(std::span(control)));
   }

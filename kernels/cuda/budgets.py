@@ -46,11 +46,16 @@ def toolkit():
     return match.group(1) if match else "unknown"
 
 
-def most(usage):
-    """{kernel: {architecture: registers}}, and what is on stacks."""
+def source_of(command):
+    """Its name alone: "gemm.cu"."""
+    return next(os.path.basename(word) for word in command if word.endswith(".cu"))
+
+
+def most(source, usage):
+    """{source/kernel: {architecture: registers}}, and what is on stacks."""
     registers, problems = {}, []
     for mangled, architecture, count, memory in usage:
-        name = name_of(mangled)
+        name = f"{source}/{name_of(mangled)}"
         by_architecture = registers.setdefault(name, {})
         by_architecture[architecture] = max(count, by_architecture.get(architecture, 0))
         if memory:
@@ -58,14 +63,14 @@ def most(usage):
     return registers, problems
 
 
-def record(path, registers):
+def record(path, source, registers):
     with open(path, "a+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         budgets = json.loads(file.read() or "{}")
         budgets["toolkit"] = toolkit()
-        budgets.setdefault("registers", {}).update(registers)
-        kernels = dict(sorted(budgets["registers"].items()))
+        others = {name: count for name, count in budgets.get("registers", {}).items() if not name.startswith(f"{source}/")}
+        kernels = dict(sorted((others | registers).items()))
         lines = ",\n".join(f'    "{name}": {json.dumps(count)}' for name, count in kernels.items())
         file.seek(0)
         file.truncate()
@@ -92,9 +97,10 @@ def main():
         print("\n".join(rest), file=sys.stderr)
     if result.returncode != 0:
         return result.returncode
-    registers, problems = most(usage_of(result.stderr))
+    source = source_of(command)
+    registers, problems = most(source, usage_of(result.stderr))
     if os.environ.get("SCRAWL_RECORD_BUDGETS") == "1":
-        record(path, registers)
+        record(path, source, registers)
     else:
         for fails, problem in excess(path, registers):
             if fails:

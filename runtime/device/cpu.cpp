@@ -34,7 +34,9 @@ class CpuDevice final : public Device {
   std::string libraries() const override { return cpu::libraries(); }
   const Backend& backend() const override { return cpu::backend(); }
   const Selection& selection() const override { return selection_; }
-  void require(DType storage) const override {
+  void require(DType storage, F32Products products) const override {
+    if (products != F32Products::exact)
+      throw DeviceError("cpu: tf32: expected f32 or bf16; f32 runs here, its products exact");
     if (storage != DType::f32 && storage != DType::bf16)
       throw DeviceError("cpu: {}: expected f32 or bf16", name_of(storage));
     if (storage == DType::bf16 && !cpu::has_bf16())
@@ -70,8 +72,10 @@ class CpuDevice final : public Device {
 }  // namespace
 
 std::unique_ptr<Device> open_device(const DeviceOptions& options) {
-  return std::make_unique<CpuDevice>(Selection{
-      .kernels = options.kernels, .threads = options.threads ? options.threads : usable_processors()});
+  return std::make_unique<CpuDevice>(
+      Selection{.kernels = options.kernels,
+                .threads = options.threads ? options.threads : usable_processors(),
+                .multiprocessors = 0});
 }
 
 DeviceSummary summary() {

@@ -123,9 +123,9 @@ class CudaDevice final : public Device {
   }
   const Backend& backend() const override { return SCRAWL_CUDA::backend(); }
   const Selection& selection() const override { return selection_; }
-  void require(DType storage) const override {
+  void require(DType storage, F32Products) const override {
     if (storage != DType::f32 && storage != DType::bf16 && storage != DType::f16)
-      throw DeviceError("{}: {}: expected f32, bf16 or f16", device_name, name_of(storage));
+      throw DeviceError("{}: {}: expected f32, tf32, bf16 or f16", device_name, name_of(storage));
   }
   Stream stream() override { return reinterpret_cast<Stream>(stream_); }
   void synchronize() override { check(cudaStreamSynchronize(stream_), "the stream is waited for"); }

@@ -40,8 +40,8 @@ class Device {
   virtual std::string libraries() const = 0;  ///< under its kernels, with versions
   virtual const Backend& backend() const = 0;
   virtual const Selection& selection() const = 0;
-  /// Throws DeviceError if networks cannot be stored in this type here.
-  virtual void require(DType storage) const = 0;
+  /// Throws DeviceError if networks cannot be stored in this type here, or their f32 products not made so.
+  virtual void require(DType storage, F32Products) const = 0;
   virtual Stream stream() = 0;
   virtual void synchronize() = 0;
   /// Copies to and from host memory, after all work of the stream.

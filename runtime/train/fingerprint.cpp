@@ -71,7 +71,9 @@ Fingerprint current_fingerprint(const Selection& selection, const std::string& l
           .cpu_flags = fmt::format("{}", fmt::join(flags, " ")),
           .libraries = libraries,
           .kernels = std::string(name_of(selection.kernels)),
-          .threads = selection.threads};
+          .f32_products = selection.f32_products == F32Products::tf32 ? "tf32" : "exact",
+          .threads = selection.threads,
+          .multiprocessors = selection.multiprocessors};
 }
 
 void require_same_fingerprint(const nlohmann::json& recorded, const Fingerprint& current) {
@@ -90,7 +92,9 @@ void require_same_fingerprint(const nlohmann::json& recorded, const Fingerprint&
   compare("processor flags", expected.cpu_flags, current.cpu_flags);
   compare("libraries", expected.libraries, current.libraries);
   compare("kernels", expected.kernels, current.kernels);
+  compare("products of f32", expected.f32_products, current.f32_products);
   compare("threads", expected.threads, current.threads);
+  compare("multiprocessors", expected.multiprocessors, current.multiprocessors);
   if (!differences.empty())
     throw UsageError("cannot resume bit for bit{}; to continue from the weights alone, use --load",
                      differences);

@@ -1,6 +1,6 @@
 #pragma once
 /// What the bits of a training run depend on besides its inputs: the binary, the libraries, the machine,
-/// the threads, the kernels that were asked for.
+/// the threads or multiprocessors, the kernels that were asked for.
 
 #include <nlohmann/json.hpp>
 #include <string>
@@ -10,15 +10,17 @@
 namespace scrawl {
 
 struct Fingerprint {
-  std::string build_id;   ///< of the running executable
-  std::string cpu;        ///< model name
-  std::string cpu_flags;  ///< those that choose kernels: "avx2 avx512f avx512_bf16"
-  std::string libraries;  ///< with versions, and what they may use of the processor
-  std::string kernels;    ///< --kernels
-  int threads = 0;
+  std::string build_id;      ///< of the running executable
+  std::string cpu;           ///< model name
+  std::string cpu_flags;     ///< those that choose kernels: "avx2 avx512f avx512_bf16"
+  std::string libraries;     ///< with versions, and what they may use of the processor
+  std::string kernels;       ///< --kernels
+  std::string f32_products;  ///< "exact" or "tf32"
+  int threads = 0, multiprocessors = 0;
 
   bool operator==(const Fingerprint&) const = default;
-  NLOHMANN_DEFINE_TYPE_INTRUSIVE(Fingerprint, build_id, cpu, cpu_flags, libraries, kernels, threads)
+  NLOHMANN_DEFINE_TYPE_INTRUSIVE(Fingerprint, build_id, cpu, cpu_flags, libraries, kernels, f32_products,
+                                 threads, multiprocessors)
 };
 
 /// The GNU build id of the running executable in hex: a hash of its contents, made by the linker. "unknown"

@@ -420,12 +420,65 @@ class CommandLine(unittest.TestCase):
         self.assertFalse((self.folder / "w").exists())
 
     def test_precisions_that_the_processor_lacks(self):
-        for precision, limit in (("bf16", "AVX2"), ("f16", "ALL")):
+        for precision, limit in (("bf16", "AVX2"), ("f16", "ALL"), ("tf32", "ALL")):
             out = self.folder / precision
             self.expect(run("train", self.recipe, "--data", self.data, "--out", out, "--device", "cpu", "--set",
                             f"training.precision={precision}", env={**os.environ, "ONEDNN_MAX_CPU_ISA": limit}),
                         4, f"cpu: {precision}: expected", "f32")
             self.assertFalse(out.exists())
+
+    # On simt, which runs what GPUs run.
+
+    def dense(self):
+        """A recipe of dense layers, for the devices that have no others yet."""
+        for device in json.loads(run("devices", "--json").stdout):
+            if device["name"] == "simt" and device["unusable"]:
+                self.skipTest(device["unusable"])
+        image = re.compile(r"  { type = \"(conv|batch_norm|relu|max_pool)\".*\n")
+        return self.write_recipe("dense.toml", extra='{ type = "dense", units = 24 }, { type = "tanh" },',
+                                 change=lambda text: image.sub("", text))
+
+    def test_simt_trains_and_reads_as_the_processor_does(self):
+        recipe, losses = self.dense(), {}
+        for device, precision in (("cpu", "f32"), ("simt", "f32"), ("simt", "tf32"), ("simt", "bf16"), ("simt", "f16")):
+            out = self.folder / f"{device}-{precision}"
+            command = ["train", recipe, "--data", self.data, "--out", out, "--device", device, "--precision", precision]
+            trained = run(*command)
+            self.assertEqual(trained.returncode, 0, trained.stderr)
+            losses[out] = float(columns(out / "results.csv")[-1][2])
+        expected = losses[self.folder / "cpu-f32"]
+        for out, loss in losses.items():
+            self.assertAlmostEqual(loss, expected, delta=1e-5 if out.name.endswith("-f32") else 0.05 * expected, msg=out)
+
+        out, image = self.folder / "simt-f32", self.data / "h" / "0.png"
+        read = [json.loads(run("predict", out, image, "--device", device, "--json").stdout)[0] for device in ("cpu", "simt")]
+        self.assertEqual(read[0]["text"], read[1]["text"])
+        self.assertAlmostEqual(read[0]["confidence"], read[1]["confidence"], places=5)
+        found = [json.loads(run("eval", out, "--device", device, "--json").stdout) for device in ("cpu", "simt")]
+        self.assertEqual(found[0]["accuracy"], found[1]["accuracy"])
+        self.assertAlmostEqual(found[0]["loss"], found[1]["loss"], places=5)
+
+    def test_a_run_on_simt_continues_bit_for_bit_and_on_simt_only(self):
+        recipe, whole, cut = self.dense(), self.folder / "simt-whole", self.folder / "simt-cut"
+
+        def train(out, *more, device="simt", precision="f16"):
+            return run(*self.train(out, "--device", device, "--precision", precision, *more, recipe=recipe)[1:])
+
+        for out in (whole, cut):
+            self.assertEqual(train(out).returncode, 0)
+        shutil.rmtree(sorted(cut.glob("checkpoints/step_*"))[-1])  # as if killed in the last epoch
+        self.expect(train(cut, "--resume", precision="bf16"), 2, "expected precision = 'f16'", "got precision = 'bf16'")
+        self.expect(train(cut, "--resume", precision="tf32"), 2, "products of f32: expected exact, got tf32")
+        self.expect(train(cut, "--resume", device="cpu", precision="f32"), 2, "libraries: expected simt")
+        resumed = train(cut, "--resume")
+        self.assertEqual(resumed.returncode, 0, resumed.stderr)
+        self.assertEqual(tensor_bytes(whole / "weights/last.safetensors"), tensor_bytes(cut / "weights/last.safetensors"))
+        self.assertEqual(columns(whole / "results.csv"), columns(cut / "results.csv"))
+
+    def test_layers_that_a_device_lacks_are_named_before_training(self):
+        self.dense()
+        self.expect(run("train", self.recipe, "--data", self.data, "--out", self.folder / "lacks", "--device", "simt"),
+                    2, "conv1 conv2d_forward: backend simt has no conv2d_forward")
 
 
 def tensor_file(path):

@@ -156,11 +156,13 @@ TEST(cuda_device, whichever_call_fails_the_error_is_typed_and_nothing_leaks) {
   runtime().control({});
 }
 
-TEST(cuda_device, stores_networks_in_three_types) {
+TEST(cuda_device, stores_networks_in_three_types_and_may_round_products_to_tf32) {
   runtime().control({});
   const auto device = simt::open_device({});
-  for (const auto type : {DType::f32, DType::bf16, DType::f16}) EXPECT_NO_THROW(device->require(type));
-  EXPECT_THROW(device->require(DType::f64), DeviceError);
+  for (const auto type : {DType::f32, DType::bf16, DType::f16})
+    EXPECT_NO_THROW(device->require(type, F32Products::exact));
+  EXPECT_NO_THROW(device->require(DType::f32, F32Products::tf32));
+  EXPECT_THROW(device->require(DType::f64, F32Products::exact), DeviceError);
   EXPECT_EQ(device->name(), "simt");
   EXPECT_EQ(device->backend().name, "simt");
   EXPECT_EQ(device->selection().multiprocessors, 108);

@@ -1,23 +1,21 @@
 /// Whole networks: the CPU backend against the reference in double precision, fused against taken apart.
 
-#include "models/network.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
-#include <map>
 #include <random>
 
 #include "kernels/cpu/backend.h"
 #include "kernels/reference/backend.h"
 #include "tests/graph/test_device.h"
+#include "tests/graph/training_run.h"
 
 namespace scrawl {
 namespace {
 
-constexpr int classes = 7;
-constexpr std::int64_t batch = 3, longest = 4;
+using testing::Fusion;
+
+constexpr int classes = 7, batch = 3, longest = 4;
 
 const std::string tiny_crnn = R"(
 name = "tiny"
@@ -54,119 +52,43 @@ layers = [
 ]
 )";
 
-std::vector<double> as_doubles(const View& view) {
-  std::vector<double> values(static_cast<std::size_t>(view.shape.count()));
-  for (std::size_t i = 0; i < values.size(); ++i)
-    values[i] = view.type == DType::f64    ? view.as<double>()[i]
-                : view.type == DType::bf16 ? float(view.as<bf16>()[i])
-                                           : view.as<float>()[i];
-  return values;
+/// Images and labels that are the same for all backends.
+Batch some_batch(const Recipe& recipe, std::int64_t width) {
+  std::mt19937 random(11);
+  const auto& in = recipe.input;
+  Batch made{.n = batch, .h = in.height, .w = width ? static_cast<int>(width) : in.width, .c = in.channels};
+  made.pixels.resize(static_cast<std::size_t>(made.n * made.h * made.w * made.c));
+  for (auto& pixel : made.pixels) pixel = static_cast<std::uint8_t>(random() % 256);
+  const bool text = recipe.target == Target::sequence;
+  made.labels = text ? std::vector<std::int32_t>{1, 2, 2, 3, 4, 5, 6, 1} : std::vector<std::int32_t>{1, 6, 0};
+  made.label_lengths = text ? std::vector<std::int32_t>{3, 1, 4} : std::vector<std::int32_t>{1, 1, 1};
+  return made;
 }
 
-enum class Fusion { fused, apart };
-
-struct RunOptions {
+struct HostOptions {
   Fusion fusion = Fusion::fused;
   std::vector<std::int64_t> widths{0};
   float l2 = 0;
 };
 
-/// A training run of one network on one backend, with inputs and weights that are the same for all. Images
-/// of several widths (0: the recipe's) share the weights and the arena.
-class TrainingRun {
+/// A network on a backend whose memory is the host's.
+class HostRun : public testing::TrainingRun {
  public:
-  TrainingRun(const std::string& toml, const Backend& backend, DType type, const RunOptions& options = {})
-      : recipe_(parse_recipe(toml, "test")),
-        device_(testing::host_device(backend)),
-        storage_(*device_),
-        arena_(*device_) {
-    OptimizerSettings sgd{
-        .hyper = {.kind = OptimizerKind::sgd, .momentum = 0.9f, .l2 = options.l2}, .clip = 0, .decay = {}};
-    for (const auto width : options.widths) {
-      const auto network =
-          build_network(recipe_, classes, {batch, width, longest}, NetworkUse::training, type);
-      const auto graph =
-          options.fusion == Fusion::apart ? decompose_all(network.graph) : decompose(network.graph, backend);
-      const LowerOptions lowering{
-          .loss = graph.outputs().at("loss"), .optimizer = sgd, .seed = 5, .keep_gradients = true};
-      programs_.push_back(std::make_unique<Program>(
-          *device_, storage_, arena_, plan_program(lower(graph, lowering), backend, device_->selection())));
-      initialize(storage_, network, 3);
-      fill(*programs_.back(), network.frames);
-    }
-    set_control(Control::loss_scale, 1);
-    set_learning_rate(0.05f);
+  HostRun(const std::string& toml, const Backend& backend, DType type, const HostOptions& options = {})
+      : TrainingRun(parse_recipe(toml, "test"), testing::host_device(backend),
+                    {.type = type,
+                     .fusion = options.fusion,
+                     .classes = classes,
+                     .batch = batch,
+                     .longest_label = longest,
+                     .widths = options.widths,
+                     .l2 = options.l2}) {
+    const auto recipe = parse_recipe(toml, "test");
+    for (std::size_t i = 0; i < options.widths.size(); ++i) fill(some_batch(recipe, options.widths[i]), i);
   }
-
-  double step(std::size_t width = 0) {
-    programs_[width]->run();
-    return as_doubles(programs_[width]->output("loss"))[0];
-  }
-
-  std::map<std::string, std::vector<double>> gradients() const {
-    std::map<std::string, std::vector<double>> all;
-    for (const auto& [name, value] : plan().outputs)
-      if (name.starts_with("gradient/")) all[name] = as_doubles(programs_[0]->output(name));
-    return all;
-  }
-
-  const ProgramPlan& plan(std::size_t width = 0) const { return programs_[width]->plan(); }
-  const Arena& arena() const { return arena_; }
-
-  std::map<std::string, std::vector<double>> parameters() const {
-    std::map<std::string, std::vector<double>> all;
-    for (const auto& tensor : plan().lowered.tensors)
-      if (tensor.role == Role::parameter) all[tensor.name] = as_doubles(storage_.at(tensor.name));
-    return all;
-  }
-  double& weight(const std::string& name, std::size_t i) { return storage_.at(name).as<double>()[i]; }
-  void set_learning_rate(float rate) { set_control(Control::learning_rate, rate); }
-
- private:
-  void set_control(Control::Slot slot, float value) {
-    const auto control = storage_.at("control");
-    if (control.type == DType::f64)
-      control.as<double>()[slot] = value;
-    else
-      control.as<float>()[slot] = value;
-  }
-
-  void fill(const Program& program, std::int64_t frames) {
-    std::mt19937 random(11);
-    const auto pixels = program.input("pixels");
-    for (std::int64_t i = 0; i < pixels.shape.count(); ++i)
-      pixels.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(random() % 256);
-    const auto ints = [&](const std::string& name, const std::vector<std::int32_t>& values) {
-      if (program.has_input(name))
-        std::memcpy(program.input(name).data, values.data(), values.size() * sizeof values[0]);
-    };
-    ints("labels", {1, 2, 2, 0, 3, 0, 0, 0, 4, 5, 6, 1});
-    ints("label_lengths", {3, 1, 4});
-    ints("input_lengths", std::vector<std::int32_t>(batch, static_cast<std::int32_t>(frames)));
-    ints("targets", {1, 6, 0});
-    if (program.has_input("counters")) {
-      program.input("counters").as<std::int64_t>()[0] = 2;
-      program.input("counters").as<std::int64_t>()[1] = 100;
-    }
-  }
-
-  Recipe recipe_;
-  std::unique_ptr<Device> device_;
-  Storage storage_;
-  Arena arena_;
-  std::vector<std::unique_ptr<Program>> programs_;
 };
 
-double relative_distance(const std::vector<double>& a, const std::vector<double>& b) {
-  double difference = 0, size = 0;
-  for (std::size_t i = 0; i < b.size(); ++i) {
-    difference += (a[i] - b[i]) * (a[i] - b[i]);
-    size += b[i] * b[i];
-  }
-  return std::sqrt(difference / std::max(size, 1e-30));
-}
-
-void expect_same_gradients(const TrainingRun& got, const TrainingRun& expected, double tolerance) {
+void expect_same_gradients(const HostRun& got, const HostRun& expected, double tolerance) {
   const auto reference = expected.gradients();
   const auto gradients = got.gradients();
   ASSERT_EQ(gradients.size(), reference.size());
@@ -174,7 +96,7 @@ void expect_same_gradients(const TrainingRun& got, const TrainingRun& expected, 
     double largest = 0;
     for (const auto v : values) largest = std::max(largest, std::abs(v));
     if (largest < 1e-6) continue;  // a convolution's bias before batch norm has no gradient but rounding
-    EXPECT_LT(relative_distance(gradients.at(name), values), tolerance) << name;
+    EXPECT_LT(testing::relative_distance(gradients.at(name), values), tolerance) << name;
   }
 }
 
@@ -185,7 +107,7 @@ INSTANTIATE_TEST_SUITE_P(tiny, networks, ::testing::Values(&tiny_crnn, &tiny_cnn
 
 // f32 sums of a few hundred products through some ten layers: relative error about 10 * sqrt(K) * 2^-24.
 TEST_P(networks, first_gradients_in_f32_match_the_double_reference) {
-  TrainingRun reference(*GetParam(), reference::backend(), DType::f64),
+  HostRun reference(*GetParam(), reference::backend(), DType::f64),
       cpu(*GetParam(), cpu::backend(), DType::f32);
   EXPECT_NEAR(cpu.step(), reference.step(), 1e-5);
   expect_same_gradients(cpu, reference, 2e-4);
@@ -193,7 +115,7 @@ TEST_P(networks, first_gradients_in_f32_match_the_double_reference) {
 
 // bf16 keeps 8 bits: 2^-8 a rounding, a dozen roundings in a row, and ReLUs that flip near zero.
 TEST_P(networks, first_gradients_in_bf16_are_near_the_double_reference) {
-  TrainingRun reference(*GetParam(), reference::backend(), DType::f64),
+  HostRun reference(*GetParam(), reference::backend(), DType::f64),
       cpu(*GetParam(), cpu::backend(), DType::bf16);
   const double expected = reference.step();
   EXPECT_NEAR(cpu.step(), expected, 0.02 * std::abs(expected));
@@ -201,7 +123,7 @@ TEST_P(networks, first_gradients_in_bf16_are_near_the_double_reference) {
 }
 
 TEST_P(networks, ten_sgd_steps_in_f32_follow_the_double_reference) {
-  TrainingRun reference(*GetParam(), reference::backend(), DType::f64),
+  HostRun reference(*GetParam(), reference::backend(), DType::f64),
       cpu(*GetParam(), cpu::backend(), DType::f32);
   for (int step = 0; step < 10; ++step) {
     const double expected = reference.step();
@@ -212,7 +134,7 @@ TEST_P(networks, ten_sgd_steps_in_f32_follow_the_double_reference) {
 // Each width is planned once; between batches only the program changes.
 TEST(width_buckets, batches_of_several_widths_train_the_same_weights_in_one_arena) {
   const std::vector<std::int64_t> widths{16, 40, 24};
-  TrainingRun reference(tiny_crnn, reference::backend(), DType::f64, {.widths = widths}),
+  HostRun reference(tiny_crnn, reference::backend(), DType::f64, {.widths = widths}),
       cpu(tiny_crnn, cpu::backend(), DType::f32, {.widths = widths});
   for (std::size_t step = 0; step < 10; ++step) {
     const auto width = step * 2 % widths.size();
@@ -224,11 +146,11 @@ TEST(width_buckets, batches_of_several_widths_train_the_same_weights_in_one_aren
 }
 
 TEST_P(networks, fused_operators_equal_their_decomposition) {
-  TrainingRun fused(*GetParam(), reference::backend(), DType::f64),
+  HostRun fused(*GetParam(), reference::backend(), DType::f64),
       apart(*GetParam(), reference::backend(), DType::f64, {.fusion = Fusion::apart});
   EXPECT_NEAR(fused.step(), apart.step(), 1e-12);
   expect_same_gradients(fused, apart, 1e-10);
-  TrainingRun cpu_fused(*GetParam(), cpu::backend(), DType::f32),
+  HostRun cpu_fused(*GetParam(), cpu::backend(), DType::f32),
       cpu_apart(*GetParam(), cpu::backend(), DType::f32, {.fusion = Fusion::apart});
   EXPECT_NEAR(cpu_fused.step(), cpu_apart.step(), 1e-5);
   expect_same_gradients(cpu_fused, cpu_apart, 2e-4);
@@ -236,7 +158,7 @@ TEST_P(networks, fused_operators_equal_their_decomposition) {
 
 TEST_P(networks, two_runs_give_the_same_bits) {
   for (const auto type : {DType::f32, DType::bf16}) {
-    TrainingRun a(*GetParam(), cpu::backend(), type), b(*GetParam(), cpu::backend(), type);
+    HostRun a(*GetParam(), cpu::backend(), type), b(*GetParam(), cpu::backend(), type);
     for (int step = 0; step < 3; ++step) EXPECT_EQ(a.step(), b.step());
     for (const auto& [name, values] : a.gradients()) EXPECT_EQ(values, b.gradients().at(name)) << name;
   }
@@ -244,7 +166,7 @@ TEST_P(networks, two_runs_give_the_same_bits) {
 
 // Of the LSTM's, whose biases have two axes, too.
 TEST_P(networks, biases_and_norms_do_not_decay) {
-  TrainingRun free(*GetParam(), reference::backend(), DType::f64),
+  HostRun free(*GetParam(), reference::backend(), DType::f64),
       decayed(*GetParam(), reference::backend(), DType::f64, {.l2 = 0.5f});
   free.step();
   decayed.step();
@@ -255,8 +177,8 @@ TEST_P(networks, biases_and_norms_do_not_decay) {
 }
 
 TEST_P(networks, gradients_in_double_match_central_differences) {
-  TrainingRun run(*GetParam(), reference::backend(), DType::f64);
-  run.set_learning_rate(0);
+  HostRun run(*GetParam(), reference::backend(), DType::f64);
+  run.set_control(Control::learning_rate, 0);
   run.step();
   const double h = 1e-5;
   for (const auto& [gradient_name, gradient] : run.gradients()) {

@@ -14,7 +14,7 @@ class HostDevice final : public Device {
   std::string libraries() const override { return ""; }
   const Backend& backend() const override { return backend_; }
   const Selection& selection() const override { return selection_; }
-  void require(DType) const override {}
+  void require(DType, F32Products) const override {}
   Stream stream() override { return nullptr; }
   void synchronize() override {}
   void upload(void* device, std::span<const std::byte> host) override {

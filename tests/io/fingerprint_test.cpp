@@ -14,17 +14,22 @@ const Fingerprint sample{.build_id = "ab12",
                          .cpu_flags = "avx2 avx512f",
                          .libraries = "L 1",
                          .kernels = "auto",
-                         .threads = 8};
+                         .f32_products = "exact",
+                         .threads = 8,
+                         .multiprocessors = 108};
 
 TEST(fingerprint, the_build_id_is_that_of_a_linked_executable) {
   EXPECT_THAT(build_id(), ::testing::MatchesRegex("[0-9a-f]{40}"));
 }
 
 TEST(fingerprint, is_the_same_each_time_and_survives_json) {
-  const Selection selection{.kernels = KernelSet::native, .threads = 4};
+  const Selection selection{
+      .kernels = KernelSet::native, .threads = 4, .f32_products = F32Products::tf32, .multiprocessors = 132};
   const auto now = current_fingerprint(selection, "library 1.2");
   EXPECT_EQ(now.threads, 4);
+  EXPECT_EQ(now.multiprocessors, 132);
   EXPECT_EQ(now.kernels, "native");
+  EXPECT_EQ(now.f32_products, "tf32");
   EXPECT_EQ(now.libraries, "library 1.2");
   EXPECT_EQ(now, current_fingerprint(selection, "library 1.2"));
   EXPECT_NO_THROW(require_same_fingerprint(nlohmann::json::parse(nlohmann::json(now).dump()), now));
@@ -45,6 +50,11 @@ TEST(fingerprint, a_difference_is_a_usage_error_that_names_it) {
   other.threads = 2;
   EXPECT_MESSAGE(require_same_fingerprint(sample, other), UsageError, "processor flags",
                  "threads: expected 8, got 2");
+  other = sample;
+  other.f32_products = "tf32";
+  other.multiprocessors = 132;
+  EXPECT_MESSAGE(require_same_fingerprint(sample, other), UsageError,
+                 "products of f32: expected exact, got tf32", "multiprocessors: expected 108, got 132");
 }
 
 TEST(fingerprint, a_record_without_one_is_a_data_error) {

@@ -24,6 +24,9 @@ void add_devices(CLI::App&, Action&);
 CLI::Validator at_least(std::int64_t least);
 CLI::Validator more_than_zero();
 
+/// What --precision says of itself.
+inline constexpr auto precision_choices = "f32, bf16, and on GPUs and simt tf32 (products of f32) or f16";
+
 /// --device, --kernels and --threads.
 struct DeviceFlags {
   std::string device = "auto", kernels = "auto";

@@ -112,7 +112,7 @@ void add_eval(CLI::App& app, Action& action) {
   command->add_option("--workers", f->workers, "decode threads")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
-  command->add_option("--precision", f->precision, "f32 or bf16")->capture_default_str();
+  command->add_option("--precision", f->precision, precision_choices)->capture_default_str();
   command->add_flag("--strict", f->strict, "fail on the first sample that cannot be used");
   command->add_flag("--json", f->json, "print the result as JSON");
   f->device.add_to(*command);

@@ -57,7 +57,7 @@ void add_predict(CLI::App& app, Action& action) {
   command->add_option("--top", f->top, "how many readings of a classifier, the best included")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  command->add_option("--precision", f->precision, "f32 or bf16")->capture_default_str();
+  command->add_option("--precision", f->precision, precision_choices)->capture_default_str();
   command->add_flag("--json", f->json, "print the readings as JSON");
   f->device.add_to(*command);
   command->callback([f, &action] { action = [f] { return run(*f); }; });

@@ -76,7 +76,7 @@ void add_train(CLI::App& app, Action& action) {
   command->add_option("recipe", f->recipe, "name of a recipe, or a TOML file")->required();
   command->add_option("--data", f->data, "data set: folder or file");
   command->add_option("--out", f->out, "run directory; runs/RECIPE if absent");
-  command->add_option("--precision", f->precision, "f32 or bf16");
+  command->add_option("--precision", f->precision, precision_choices);
   command->add_option("--epochs", f->epochs, "epochs")->check(at_least(1));
   command
       ->add_option("--minutes", f->minutes, "end after so many minutes instead; not reproducible bit for bit")
