@@ -11,7 +11,7 @@ namespace SCRAWL_CUDA {
 
 namespace {
 
-using test::copied_vectors, test::copy_groups, test::tile;
+using test::copied_vectors, test::copy_groups, test::Planted, test::tile;
 
 struct Plus {
   SCRAWL_DEVICE int operator()(int a, int b) const { return a + b; }
@@ -196,6 +196,31 @@ SCRAWL_KERNEL void narrow(const float* x, std::uint16_t* to_bf16, std::uint16_t*
   rounded[i] = to_tf32(x[i]);
 }
 
+SCRAWL_KERNEL void write_beyond(const int* x, int* y) { y[thread_index() + 1] = x[thread_index()]; }
+
+/// Each half reads what the other writes, and nothing orders the two.
+SCRAWL_KERNEL void race(const int* x, int* y) {
+  auto& halves = shared_memory<Halves>();
+  const int half = warp_index(), lane = lane_index();
+  halves.values[half][lane] = x[thread_index()];
+  y[thread_index()] = halves.values[1 - half][lane];
+}
+
+/// The lanes that go by leave, so that a GPU goes on all the same.
+SCRAWL_KERNEL void diverge(const int* x, int* y) {
+  y[thread_index()] = x[thread_index()];
+  if (lane_index() >= warp_size / 2) return;
+  sync_block();
+  y[thread_index()] += 1;
+}
+
+SCRAWL_KERNEL void read_unwritten(const int* x, int* y) {
+  auto& halves = shared_memory<Halves>();
+  if (thread_index() == 0) halves.values[0][0] = x[0];
+  sync_block();
+  y[thread_index()] = halves.values[warp_index()][lane_index()];
+}
+
 template <int kMatrices>
 void launch_load(const std::uint16_t* x, std::uint32_t* y, bool transposed, Stream s) {
   launch({.kernel = "load_tile",
@@ -298,6 +323,19 @@ const test::Blocks& blocks() {
              Stream s) {
             launch({.kernel = "narrow", .blocks = {blocks_for(count, 256)}, .threads = 256, .stream = s},
                    narrow, x, to_bf16, to_f16, rounded, count);
+          },
+      .plant =
+          [](Planted fault, const int* x, int* y, Stream s) {
+            launch({.kernel = "plant",
+                    .blocks = {1},
+                    .threads = 64,
+                    .shared_bytes = sizeof(Halves),
+                    .stream = s},
+                   fault == Planted::write_beyond        ? write_beyond
+                   : fault == Planted::race              ? race
+                   : fault == Planted::divergent_barrier ? diverge
+                                                         : read_unwritten,
+                   x, y);
           },
   };
   return table;

@@ -15,6 +15,9 @@ inline constexpr int tile = 16;            ///< rows and columns of a tile of 16
 inline constexpr int copied_vectors = 64;  ///< one a lane
 inline constexpr int copy_groups = 6;
 
+/// What a checker of kernels must report.
+enum class Planted : std::uint8_t { write_beyond, race, divergent_barrier, unwritten_read };
+
 struct Blocks {
   /// (block x, y, z, thread, lane, warp, block size, grid x) of each thread of 6 blocks (3, 2, 1) of 64.
   void (*places)(int* y, Stream);
@@ -42,6 +45,8 @@ struct Blocks {
   void (*widen)(const std::uint16_t* x, float* from_bf16, float* from_f16, int count, Stream);
   void (*narrow)(const float* x, std::uint16_t* to_bf16, std::uint16_t* to_f16, float* to_tf32, int count,
                  Stream);
+  /// A kernel of 64 lanes with a fault. x, y (64).
+  void (*plant)(Planted, const int* x, int* y, Stream);
 };
 
 }  // namespace scrawl::test

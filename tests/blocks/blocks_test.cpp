@@ -11,7 +11,9 @@
 #include <random>
 
 #include "kernels/cuda/backend.h"
+#include "kernels/error.h"
 #include "kernels/random.h"
+#include "kernels/simt/machine.h"
 #include "tests/kernels/target.h"
 
 namespace scrawl::test {
@@ -24,25 +26,37 @@ struct Machine {
   const Blocks& blocks;
 };
 
-std::vector<Machine> machines() { return {{"simt", *target_of(simt::backend()), simt::blocks()}}; }
+std::vector<Machine> machines() {
+  std::vector<Machine> all{{"simt", *target_of(simt::backend()), simt::blocks()}};
+#ifdef SCRAWL_HAS_CUDA
+  if (auto* const gpu = target_of(cuda::backend())) all.push_back({"cuda", *gpu, cuda::blocks()});
+#endif
+  return all;
+}
 
 class Block : public testing::TestWithParam<Machine> {
  protected:
   void SetUp() override { target().begin(static_cast<std::uint64_t>(GetParam().name[0])); }
+  void TearDown() override {
+    if (HasFatalFailure()) return;
+    for (const auto* memory : pieces_)
+      EXPECT_TRUE(target().guards_intact(memory)) << "writes beside its memory";
+  }
 
   Target& target() const { return GetParam().target; }
   const Blocks& blocks() const { return GetParam().blocks; }
   Stream stream() const { return target().stream(); }
 
   template <class T>
-  T* given(const std::vector<T>& values) const {
-    auto* const memory = target().allocate(values.size() * sizeof(T));
-    target().upload(memory, std::as_bytes(std::span(values)));
-    return reinterpret_cast<T*>(memory);
+  T* given(const std::vector<T>& values) {
+    auto* const memory = room<T>(values.size());
+    target().upload(reinterpret_cast<std::byte*>(memory), std::as_bytes(std::span(values)));
+    return memory;
   }
   template <class T>
-  T* room(std::size_t count) const {
-    return reinterpret_cast<T*>(target().allocate(count * sizeof(T)));
+  T* room(std::size_t count) {
+    pieces_.push_back(target().allocate(count * sizeof(T), std::byte{0xff}));
+    return reinterpret_cast<T*>(pieces_.back());
   }
   template <class T>
   std::vector<T> read(const T* memory, std::size_t count) const {
@@ -50,6 +64,8 @@ class Block : public testing::TestWithParam<Machine> {
     target().download(std::as_writable_bytes(std::span(values)), reinterpret_cast<const std::byte*>(memory));
     return values;
   }
+
+  std::vector<std::byte*> pieces_;
 };
 
 std::vector<int> some_ints(std::size_t count) {
@@ -283,6 +299,39 @@ TEST_P(Block, numbers_narrow_as_on_the_host) {
   }
 }
 
+/// The checkers see what is planted: simt here, compute-sanitizer where these run on a GPU under it.
+class PlantedFault : public Block {
+ protected:
+  void plant(Planted fault, simt::Schedule::LookFor look_for = simt::Schedule::LookFor::faults) {
+    simt_schedule() = {.look_for = look_for};
+    target().begin(0);
+    simt_schedule() = {};
+    const auto x = some_ints(64);
+    auto* const y = room<int>(64);
+    blocks().plant(fault, given(x), y, stream());
+    if (is_simt()) {
+      EXPECT_THROW(read(y, 64), DeviceError);
+      pieces_.clear();
+      return;
+    }
+    read(y, 64);
+    if (fault == Planted::write_beyond && has_guards()) {
+      EXPECT_FALSE(target().guards_intact(pieces_.front()));
+      pieces_.clear();
+    } else {
+      GTEST_SKIP() << "on a GPU only compute-sanitizer sees it";
+    }
+  }
+  bool is_simt() const { return std::string_view(GetParam().name) == "simt"; }
+};
+
+TEST_P(PlantedFault, write_beyond_memory) { plant(Planted::write_beyond); }
+TEST_P(PlantedFault, race_in_shared_memory) { plant(Planted::race, simt::Schedule::LookFor::races); }
+TEST_P(PlantedFault, divergent_barrier) { plant(Planted::divergent_barrier); }
+TEST_P(PlantedFault, read_of_unwritten_shared_memory) { plant(Planted::unwritten_read); }
+
+INSTANTIATE_TEST_SUITE_P(on, PlantedFault, testing::ValuesIn(machines()),
+                         [](const auto& info) { return std::string(info.param.name); });
 INSTANTIATE_TEST_SUITE_P(on, Block, testing::ValuesIn(machines()),
                          [](const auto& info) { return std::string(info.param.name); });
 

@@ -7,7 +7,7 @@
 /// each, from different poison: the bits must be the same. Observed over allowed error is printed.
 ///
 /// A failure prints the command that repeats it. SCRAWL_CASE=<part of a name> restricts a program to the
-/// cases whose names contain it.
+/// cases whose names contain it; SCRAWL_EVERY=<n> to the first such case of each test and each nth after it.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -184,7 +184,7 @@ Report agree(
   return report;
 }
 
-/// Whether SCRAWL_CASE lets a case run.
+/// Whether SCRAWL_CASE and SCRAWL_EVERY let a case run.
 bool selected(std::string_view case_name);
 
 /// The command that repeats a case.

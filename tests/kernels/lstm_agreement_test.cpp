@@ -202,8 +202,8 @@ TEST_P(Lstm, padding_changes_no_bit) {
         for (std::int64_t j = 0; j < 2 * c.hidden; ++j) padded["dy"](t, n, j) = INFINITY;
       }
     for (const Setting& setting : kernel_sets(backend(), forward(c, type))) {
-      const Pass clean = pass(backend(), setting(), forward(c, type), values);
-      const Pass dirty = pass(backend(), setting(), forward(c, type), padded);
+      const Pass clean = pass(backend(), setting, forward(c, type), values);
+      const Pass dirty = pass(backend(), setting, forward(c, type), padded);
       for (const auto& [output, tensor] : clean.backward)
         EXPECT_TRUE(std::ranges::equal(tensor.values(), dirty.backward.at(output).values()))
             << of << " with " << to_string(setting) << ": " << output;
@@ -227,8 +227,8 @@ TEST_P(Lstm, extreme_values_of_one_sample_change_no_bit_of_another) {
       for (std::int64_t t = 0; t < c.steps; ++t)
         for (std::int64_t i = 0; i < c.inputs; ++i) changed["x"](t, sample, i) = extreme;
       for (const Setting& setting : kernel_sets(backend(), forward(c, type))) {
-        const Pass calm = pass(backend(), setting(), forward(c, type), values);
-        const Pass wild = pass(backend(), setting(), forward(c, type), changed);
+        const Pass calm = pass(backend(), setting, forward(c, type), values);
+        const Pass wild = pass(backend(), setting, forward(c, type), changed);
         EXPECT_TRUE(same_bits(calm.forward.at("y"), wild.forward.at("y"), c.samples, sample))
             << of << " " << extreme << " with " << to_string(setting);
         EXPECT_TRUE(same_bits(calm.backward.at("dx"), wild.backward.at("dx"), c.samples, sample))

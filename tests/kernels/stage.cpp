@@ -108,8 +108,8 @@ void Stage::move_in(std::byte poison) {
   for (auto& held : held_) {
     if (held.place) continue;
     const auto whole = held.buffer.bytes();
-    auto* const start = target_->allocate(whole.size());
-    held.device = start + (held.memory.data() - whole.data());
+    held.piece = target_->allocate(whole.size(), poison);
+    held.device = held.piece + (held.memory.data() - whole.data());
     if (held.operand.role != Role::output && !held.memory.empty()) target_->upload(held.device, held.memory);
   }
   for (auto& held : held_) {
@@ -117,10 +117,23 @@ void Stage::move_in(std::byte poison) {
     held.operand.view->data = held.device;
   }
   const auto bytes = workspace_.bytes().size();
-  device_workspace_ = {target_->allocate(bytes), bytes};
+  device_workspace_ = {target_->allocate(bytes, poison), bytes};
+}
+
+/// What was written beside a target's memory, before a next run takes it away.
+void Stage::look_at_guards() {
+  const auto look = [&](const std::byte* piece, const std::string& name) {
+    const auto problem = "writes outside of " + name;
+    if (!target_->guards_intact(piece) && std::ranges::find(trespasses_, problem) == trespasses_.end())
+      trespasses_.push_back(problem);
+  };
+  look(device_workspace_.data(), "its workspace");
+  for (const auto& held : held_)
+    if (!held.place) look(held.piece, held.operand.name);
 }
 
 Values Stage::outputs() {
+  if (target_) look_at_guards();
   Values values;
   for (auto& held : held_) {
     if (target_ && !held.memory.empty()) target_->download(held.memory, held.device);
@@ -133,7 +146,7 @@ Values Stage::outputs() {
 }
 
 std::vector<std::string> Stage::trespasses() {
-  std::vector<std::string> found;
+  auto found = trespasses_;
   if (!workspace_.guards_intact()) found.push_back("writes outside of its workspace");
   for (auto& held : held_) {
     const auto& [name, view, role, in_place_of] = held.operand;

@@ -74,7 +74,8 @@ class Stage {
     Bound operand;
     GuardedBuffer buffer;
     Bytes memory;                 ///< the buffer's, or that of the input whose place the operand takes
-    std::byte* device = nullptr;  ///< of a target: where the operand lies there
+    std::byte* piece = nullptr;   ///< of a target: the memory that it gave
+    std::byte* device = nullptr;  ///< where in it the operand lies
     const Held* place = nullptr;  ///< the input whose memory it takes
     bool is_overwritten = false;
     std::vector<std::byte> before;  ///< an input's bytes as they were set
@@ -82,6 +83,7 @@ class Stage {
 
   void take_place(Held& output);
   void move_in(std::byte poison);
+  void look_at_guards();
   void place(const Tensor&, const View&);
   Tensor read(const View&);
 
@@ -91,6 +93,7 @@ class Stage {
   Bytes device_workspace_;
   std::vector<Held> held_;
   GuardedBuffer workspace_;
+  std::vector<std::string> trespasses_;  ///< on a target, of all runs so far
 };
 
 }  // namespace scrawl::test
