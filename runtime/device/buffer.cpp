@@ -4,8 +4,8 @@
 
 namespace scrawl {
 
-Buffer::Buffer(Device& device, std::size_t bytes)
-    : device_(&device), data_(bytes ? device.allocate(bytes) : nullptr), size_(bytes) {}
+Buffer::Buffer(Device& device, std::size_t bytes, Contents contents)
+    : device_(&device), data_(bytes ? device.allocate(bytes, contents) : nullptr), size_(bytes) {}
 
 Buffer::~Buffer() {
   if (data_) device_->release(data_, size_);

@@ -54,7 +54,7 @@ class CpuDevice final : public Device {
 
  private:
   // Anonymous mappings come zeroed and page-aligned; huge pages spare the TLB on large arenas.
-  std::byte* allocate(std::size_t bytes) override {
+  std::byte* allocate(std::size_t bytes, Buffer::Contents) override {
     void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
       throw MemoryError("cpu: cannot allocate {} bytes: {}", bytes, std::strerror(errno));

@@ -139,9 +139,10 @@ class CudaDevice final : public Device {
   }
 
  private:
-  std::byte* allocate(std::size_t bytes) override {
+  std::byte* allocate(std::size_t bytes, Buffer::Contents contents) override {
     void* memory = nullptr;
     check(cudaMalloc(&memory, bytes), fmt::format("{} bytes are allocated", bytes));
+    if (contents == Buffer::Contents::undefined) return static_cast<std::byte*>(memory);
     try {
       check(cudaMemsetAsync(memory, 0, bytes, stream_), "memory is zeroed");
       synchronize();  // other streams may be the next to use it

@@ -14,11 +14,13 @@ namespace scrawl {
 
 class Device;
 
-/// Memory of a device, freed with its owner. Zeroed when made; 256-byte aligned at least.
+/// Memory of a device, freed with its owner. 256-byte aligned at least.
 class Buffer {
  public:
   Buffer() = default;
-  Buffer(Device&, std::size_t bytes);
+  /// When made. Whoever reads what is undefined before anybody wrote is wrong, and simt says so.
+  enum class Contents : std::uint8_t { zeros, undefined };
+  Buffer(Device&, std::size_t bytes, Contents = Contents::zeros);
   ~Buffer();
   Buffer(Buffer&&) noexcept;
   Buffer& operator=(Buffer&&) noexcept;
@@ -50,7 +52,7 @@ class Device {
 
  private:
   friend class Buffer;
-  virtual std::byte* allocate(std::size_t bytes) = 0;  ///< zeroed; MemoryError when there is none
+  virtual std::byte* allocate(std::size_t bytes, Buffer::Contents) = 0;  ///< MemoryError when there is none
   virtual void release(std::byte*, std::size_t bytes) noexcept = 0;
 };
 

@@ -49,7 +49,7 @@ std::vector<std::byte> Storage::read(const std::string& name) const {
 std::byte* Arena::reserve(std::size_t bytes) {
   if (bytes > buffer_.size()) {
     buffer_ = Buffer();  // give the old one back first: both at once may not fit
-    buffer_ = Buffer(*device_, bytes);
+    buffer_ = Buffer(*device_, bytes, Buffer::Contents::undefined);
   }
   return buffer_.data();
 }

@@ -25,7 +25,7 @@ class HostDevice final : public Device {
   }
 
  private:
-  std::byte* allocate(std::size_t bytes) override {
+  std::byte* allocate(std::size_t bytes, Buffer::Contents) override {
     auto* const memory = static_cast<std::byte*>(std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096));
     std::memset(memory, 0, bytes);
     return memory;

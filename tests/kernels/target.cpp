@@ -78,7 +78,8 @@ class DeviceTarget final : public Target {
   void begin(std::uint64_t) override { pieces_.clear(); }
   std::byte* allocate(std::size_t bytes, std::byte poison) override {
     const std::size_t guard = has_guards() ? guard_bytes : 0;
-    Buffer buffer(*device_, std::max<std::size_t>(1, bytes + 2 * guard));
+    Buffer buffer(*device_, std::max<std::size_t>(1, bytes + 2 * guard),
+                  has_guards() ? Buffer::Contents::zeros : Buffer::Contents::undefined);
     if (guard > 0) {
       std::vector<std::byte> content(buffer.size(), pattern);
       std::fill_n(content.begin() + guard_bytes, bytes, poison);
