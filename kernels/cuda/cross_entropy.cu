@@ -211,7 +211,7 @@ Plan<CrossEntropy> plan_block(CrossEntropy& call, const Selection&) {
       launch({.kernel = "cross_entropy_block",
               .blocks = {blocks_for(rows_of(c), 1)},
               .threads = (lanes + warp_size - 1) / warp_size * warp_size,
-              .shared_bytes = shared_size<Scratch>,
+              .shared_bytes = shared_size<Scratch, 384>,
               .stream = stream},
              cross_entropy_block<T, kVector>, Samples(c), c.x.as<const T>());
     });
@@ -225,7 +225,7 @@ Plan<CrossEntropy> plan_streamed(CrossEntropy& call, const Selection&) {
       launch({.kernel = "cross_entropy_streamed",
               .blocks = {blocks_for(rows_of(c), 1)},
               .threads = Streamed::threads,
-              .shared_bytes = shared_size<Scratch>,
+              .shared_bytes = shared_size<Scratch, 384>,
               .stream = stream},
              cross_entropy_streamed<T>, Samples(c), c.x.as<const T>());
     });

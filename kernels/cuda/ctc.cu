@@ -250,7 +250,8 @@ Plan<CtcLoss> plan_in_registers(CtcLoss& call, const Selection& selection) {
     throw Refused("needs labels of at most {} symbols, got {}", 2 * warp_size * most_side_warps - 1, longest);
   auto shared_words = longest;
   if (kFrames == Frames::shared) shared_words += frame_words(call);
-  const auto shared_bytes = shared_size<Shared> + static_cast<std::size_t>(shared_words) * sizeof(Scaled);
+  const auto shared_bytes =
+      shared_size<Shared, 656> + static_cast<std::size_t>(shared_words) * sizeof(Scaled);
   if (shared_bytes > most_shared_bytes)
     throw Refused("needs at most {} bytes of shared memory, got {}", most_shared_bytes, shared_bytes);
   place(call);
@@ -277,7 +278,7 @@ Plan<CtcLoss> plan_in_memory(CtcLoss& call, const Selection&) {
             const Launch l{.kernel = "ctc_long",
                            .blocks = {blocks_for(c.x.shape[1], 1)},
                            .threads = Block::most_threads,
-                           .shared_bytes = shared_size<Shared>,
+                           .shared_bytes = shared_size<Shared, 656>,
                            .stream = stream};
             launch(l, ctc_in_memory, batch_of(c, workspace, words));
           }};

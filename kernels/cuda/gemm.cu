@@ -242,7 +242,7 @@ void launch_tiles(const Operands& o, const Problem& problem, const Parts& parts,
     launch({.kernel = "gemm_tile",
             .blocks = {blocks_for(Parts::tiles_of<Tile>(o), 1), static_cast<unsigned>(parts.count)},
             .threads = threads_of<Tile>,
-            .shared_bytes = shared_size<GemmMemory<T, Tile, kA, kB>>,
+            .shared_bytes = shared_size<GemmMemory<T, Tile, kA, kB>, Tile::shared_budget>,
             .stream = stream},
            gemm_tile<T, Tile, Sums, kA, kB, kFetch>, problem, matrix_of<T>(o.a), matrix_of<T>(o.b));
   });
@@ -300,7 +300,7 @@ void launch_column_sums(const View& dy, const View& db, Bytes workspace, Stream 
     launch({.kernel = "sum_columns",
             .blocks = {blocks_for(std::int64_t{blocks_for(columns, ColumnSums::columns)} * parts, 1)},
             .threads = ColumnSums::threads,
-            .shared_bytes = shared_size<ColumnSums>,
+            .shared_bytes = shared_size<ColumnSums, 1024>,
             .stream = stream},
            sum_columns<T>, x.as<const T>(), static_cast<int>(x.shape[0]), columns, sums);
   });

@@ -85,7 +85,7 @@ Plan<MeanForward> plan_mean(MeanForward& call, const Selection&) {
   return {.run = [](const MeanForward& c, Bytes, Stream stream) {
     launch({.kernel = "mean",
             .threads = Mean::threads,
-            .shared_bytes = shared_size<PerWarp<double>>,
+            .shared_bytes = shared_size<PerWarp<double>, 256>,
             .stream = stream},
            mean, c.x.as<const float>(), c.x.shape.count(), c.y.as<float>());
   }};

@@ -216,14 +216,14 @@ void measure(const GradientNorm& c, double* sums, Stream stream) {
         launch({.kernel = "sum_squares",
                 .blocks = {gradients.table.chunks()},
                 .threads = Chunks::threads,
-                .shared_bytes = shared_size<PerWarp<double>>,
+                .shared_bytes = shared_size<PerWarp<double>, 256>,
                 .stream = stream},
                sum_squares, gradients, sums + done);
         done += gradients.table.chunks();
       });
   launch({.kernel = "finish_norm",
           .threads = Chunks::threads,
-          .shared_bytes = shared_size<PerWarp<double>>,
+          .shared_bytes = shared_size<PerWarp<double>, 256>,
           .stream = stream},
          finish_norm, c.clip, sums, done, c.loss.as<const float>(), c.control.as<float>());
 }

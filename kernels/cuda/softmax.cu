@@ -313,11 +313,11 @@ Plan<Call> plan_narrow(Call& call, const Selection&) {
                .threads = Narrow::threads,
                .stream = stream};
       if constexpr (is_forward<Call>) {
-        l.shared_bytes = shared_size<NarrowTile<T>>;
+        l.shared_bytes = shared_size<NarrowTile<T>, 4096>;
         start<T>(l, softmax_narrow<T>, c, rows_of(c), classes, lanes, is_aligned(c));
       } else {
         l.kernel = "softmax_backward_narrow";
-        l.shared_bytes = shared_size<NarrowTiles<T>>;
+        l.shared_bytes = shared_size<NarrowTiles<T>, 8192>;
         start<T>(l, softmax_backward_narrow<T>, c, rows_of(c), classes, lanes, is_aligned(c));
       }
     });
@@ -357,7 +357,7 @@ Plan<Call> plan_block(Call& call, const Selection&) {
       Launch l{.kernel = "softmax_block",
                .blocks = {blocks_for(rows_of(c), 1)},
                .threads = (lanes + warp_size - 1) / warp_size * warp_size,
-               .shared_bytes = shared_size<BlockTeam::Scratch>,
+               .shared_bytes = shared_size<BlockTeam::Scratch, 256>,
                .stream = stream};
       if constexpr (is_forward<Call>) {
         start<T>(l, softmax_block<T, kVector>, c, classes);
@@ -380,7 +380,7 @@ Plan<Call> plan_streamed(Call& call, const Selection&) {
       Launch l{.kernel = "softmax_streamed",
                .blocks = {blocks_for(rows_of(c), 1)},
                .threads = Streamed::threads,
-               .shared_bytes = shared_size<BlockTeam::Scratch>,
+               .shared_bytes = shared_size<BlockTeam::Scratch, 256>,
                .stream = stream};
       if constexpr (is_forward<Call>) {
         start<T>(l, softmax_streamed<T>, c, classes);

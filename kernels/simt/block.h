@@ -43,6 +43,9 @@ struct Schedule {
   /// Whether accesses that nothing orders are reported. Blocks run one after the other then, and slowly.
   enum class LookFor : std::uint8_t { faults, races } look_for = LookFor::faults;
 
+  /// Whether reads of undefined bytes are reported, or give the NaN that lies there.
+  enum class Undefined : std::uint8_t { reported, read } undefined = Undefined::reported;
+
   // Mutants: what a test breaks in a kernel, by the place of a building block.
 
   const Site* without = nullptr;    ///< it does nothing

@@ -1,5 +1,6 @@
 /// Each barrier, wait, copy, shuffle and vector access of the CUDA kernels is broken in turn, on simt: left
-/// out, left out in one lane, or shifted to its neighbour. Each mutant must be reported, or must change a bit
+/// out, left out in one lane, or shifted to its neighbour; and copies are left out with nobody looking for
+/// undefined bytes, so that poison must reach the results. Each mutant must be reported, or must change a bit
 /// of the results, under some seed; no original may be. What nobody misses is redundant, and leaves its
 /// kernel.
 
@@ -19,8 +20,8 @@ using simt::Schedule, simt::Site;
 
 constexpr std::uint64_t seeds = 24;
 
-enum class Break : std::uint8_t { absent, divergent, shifted };
-constexpr std::array breaks{Break::absent, Break::divergent, Break::shifted};
+enum class Break : std::uint8_t { absent, divergent, shifted, unchecked };
+constexpr std::array breaks{Break::absent, Break::divergent, Break::shifted, Break::unchecked};
 
 constexpr std::string_view name_of(Break kind) {
   switch (kind) {
@@ -30,17 +31,19 @@ constexpr std::string_view name_of(Break kind) {
       return "divergent";
     case Break::shifted:
       return "shifted";
+    case Break::unchecked:
+      return "absent and unchecked";
   }
   return "?";
 }
 
-/// Whether a block of this name can be broken so. A commit that is missing in one lane changes when its
-/// copies are waited for, and no more than that: the lane's own waits count its own groups.
+/// Whether a block of this name can be broken so.
 bool can_break(std::string_view block, Break kind) {
   static constexpr std::string_view reads[] = {"shuffle",      "shuffle_xor",    "shuffle_up",
                                                "shuffle_down", "copy_to_shared", "load_matrices",
                                                "load_vector",  "store_vector"};
   if (kind == Break::shifted) return std::ranges::find(reads, block) != std::end(reads);
+  if (kind == Break::unchecked) return block == "copy_to_shared" || block == "wait_copies";
   return block != "load_vector" && block != "store_vector";
 }
 
@@ -111,13 +114,16 @@ void mutate(const std::vector<Problem>& problems, Score& score) {
         auto& noticed = score.noticed[fmt::format("{} {}", to_string(site), name_of(kind))];
         for (std::uint64_t seed = 0; !noticed && seed < seeds; ++seed)
           for (const auto look_for : {Schedule::LookFor::faults, Schedule::LookFor::races}) {
-            if (noticed) break;
-            const auto got = run_under(problem, {.seed = seed,
-                                                 .accesses_per_turn = seed % 2 == 0 ? 4 : 0,
-                                                 .look_for = look_for,
-                                                 .without = kind == Break::absent ? &site : nullptr,
-                                                 .divergent = kind == Break::divergent ? &site : nullptr,
-                                                 .shifted = kind == Break::shifted ? &site : nullptr});
+            if (noticed || (kind == Break::unchecked && look_for == Schedule::LookFor::races)) break;
+            const auto got = run_under(
+                problem, {.seed = seed,
+                          .accesses_per_turn = seed % 2 == 0 ? 4 : 0,
+                          .look_for = look_for,
+                          .undefined = kind == Break::unchecked ? Schedule::Undefined::read
+                                                                : Schedule::Undefined::reported,
+                          .without = kind == Break::absent || kind == Break::unchecked ? &site : nullptr,
+                          .divergent = kind == Break::divergent ? &site : nullptr,
+                          .shifted = kind == Break::shifted ? &site : nullptr});
             noticed = !got || !are_equal(*expected, *got);
           }
       }

@@ -34,10 +34,12 @@ struct Launch {
   Stream stream = nullptr;
 };
 
-/// The shared memory of a block that is one struct. Every GPU from sm_80 on has room for it.
-template <class T>
+/// The shared memory of a block that is one struct, within the budget of its kernel: how many blocks fit a
+/// multiprocessor depends on it.
+template <class T, std::size_t kBudget>
 inline constexpr std::size_t shared_size = [] {
-  static_assert(sizeof(T) <= most_shared_bytes, "more shared memory than a block of sm_89 has");
+  static_assert(kBudget <= most_shared_bytes, "more shared memory than a block of sm_89 has");
+  static_assert(sizeof(T) <= kBudget, "the kernel outgrows its budget of shared memory");
   return sizeof(T);
 }();
 
