@@ -59,9 +59,18 @@ void Block::judge(const void* address, std::size_t bytes, Access access, const v
   auto* const states = memory_.states(address);
   const auto any = [&](State state) { return std::find(states, states + bytes, state) != states + bytes; };
   if (any(State::unallocated)) fail(Fault::bounds, describe(address, bytes, access, instruction));
-  if (access == Access::read && any(State::undefined) && schedule_.undefined == Schedule::Undefined::reported)
+  const bool reads_undefined = access == Access::read && schedule_.undefined == Schedule::Undefined::reported;
+  if (reads_undefined && any(State::undefined))
     fail(Fault::undefined, describe(address, bytes, access, instruction) + ": nobody has written there");
+  if (reads_undefined && any(State::in_flight))
+    fail(Fault::undefined, describe(address, bytes, access, instruction) + ": a copy is still bringing it");
+  if (access == Access::write && any(State::in_flight))
+    fail(Fault::race, describe(address, bytes, access, instruction) + ": a copy is still bringing it");
   if (access == Access::write) std::fill_n(states, bytes, State::defined);
+  order(address, bytes, access, instruction);
+}
+
+void Block::order(const void* address, std::size_t bytes, Access access, const void* instruction) {
   if (!races_) return;
   const auto earlier = access == Access::read ? races_->read(address, bytes, current_, instruction)
                                               : races_->write(address, bytes, current_, instruction);
@@ -107,13 +116,17 @@ void Block::copy_async(void* to, const void* from, std::size_t bytes, std::size_
       fail(Fault::alignment,
            fmt::format("{}: an address that is no multiple of {} bytes", to_string(site), bytes));
   require_shared(to, bytes, site);
+  const auto* const source = static_cast<const std::byte*>(from);
+  const bool is_shared = source >= shared_ && source < shared_ + grid_.shared_bytes;
+  if (from_global > 0 && (!memory_.holds(from) || is_shared))
+    fail(Fault::bounds, fmt::format("{}: expected a source in global memory", to_string(site)));
   if (from_global > 0) judge(from, from_global, Access::read, instruction);
   judge(to, bytes, Access::write, instruction);
-  auto* const target = static_cast<std::byte*>(to);
-  std::fill_n(memory_.states(to), bytes, State::undefined);
+  std::fill_n(memory_.states(to), bytes, State::in_flight);
   auto& lane = lanes_[static_cast<std::size_t>(current_)];
-  lane.copies.push_back(
-      {target, static_cast<const std::byte*>(from), bytes, from_global, lane.groups, false});
+  Copy copy{static_cast<std::byte*>(to), source, bytes, from_global, lane.groups, instruction, {}, false};
+  std::copy_n(source, from_global, copy.seen.begin());
+  lane.copies.push_back(copy);
   if (random_() % 4 == 0) move(lane.copies.back());
 }
 
@@ -125,8 +138,12 @@ void Block::move(Copy& copy) {
 
 /// At the wait: the bytes are there, and the lane's own from now on.
 void Block::land(Copy& copy) {
+  if (std::memcmp(copy.from, copy.seen.data(), copy.from_global) != 0)
+    fail(Fault::race, describe(copy.from, copy.from_global, Access::read, copy.instruction) +
+                          ": a copy reads it, and it has changed before the wait");
   if (!copy.has_moved) move(copy);
-  judge(copy.to, copy.bytes, Access::write, nullptr);
+  std::fill_n(memory_.states(copy.to), copy.bytes, State::defined);
+  order(copy.to, copy.bytes, Access::write, copy.instruction);
 }
 
 void Block::move_some_copy() {

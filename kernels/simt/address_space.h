@@ -12,8 +12,8 @@
 
 namespace scrawl::simt {
 
-/// Of a byte.
-enum class State : std::uint8_t { unallocated = 0, undefined = 1, defined = 2 };
+/// Of a byte. In flight: an asynchronous copy is bringing it.
+enum class State : std::uint8_t { unallocated = 0, undefined = 1, defined = 2, in_flight = 3 };
 
 class AddressSpace {
  public:

@@ -304,6 +304,11 @@ void Block::sync_named(int number, int threads, const Site& site) {
   if (static_cast<int>(barrier.here.size()) < threads) return wait(Waits::for_some, site);
   const auto met = std::exchange(barrier.here, {});
   for (const int lane : met)
+    if (std::ranges::count(met, lane / warp_lanes, [](int other) { return other / warp_lanes; }) !=
+        warp_lanes)
+      fail(Fault::divergence, fmt::format("{}: expected whole warps, got a part of warp {}", to_string(site),
+                                          lane / warp_lanes));
+  for (const int lane : met)
     if (lane != current_) wake(lane);
   if (races_) races_->meet(met);
   end_turn();

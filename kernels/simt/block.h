@@ -20,7 +20,7 @@ namespace scrawl::simt {
 /// What a launch asks for. A lane is a call of `lane(call)`.
 struct Grid {
   static constexpr int most_threads = 1024;
-  static constexpr std::size_t most_shared_bytes = 227 << 10;  // of sm_90; sm_80 has 163 KiB, sm_89 99 KiB
+  static constexpr std::size_t most_shared_bytes = 163 << 10;  // of sm_80; sm_90 has 227 KiB, sm_89 99 KiB
 
   std::string_view kernel;
   Dim blocks;
@@ -109,14 +109,13 @@ class Block {
   /// Ends the block. Its lanes are left as they are, not unwound: the compiler takes it that no access
   /// throws, and device code owns nothing.
   [[noreturn]] void fail(Fault, const std::string& what);
-  bool has_failed() const { return failed_; }
   void visit(const Site&);
   bool is_shifted(const Site& site) const { return schedule_.shifted && *schedule_.shifted == site; }
 
   /// The block whose lane the calling thread runs, or null.
   static Block* running() { return running_; }
 
-  /// How often one lane came to a site, at most.
+  /// How often each lane came to a site.
   struct Visits {
     Site site;
     std::vector<std::uint32_t> of_lane;
@@ -135,6 +134,8 @@ class Block {
     const std::byte* from;
     std::size_t bytes, from_global;
     int group;
+    const void* instruction;
+    std::array<std::byte, 16> seen;  ///< what lay at `from`
     bool has_moved;
   };
   struct Lane {
@@ -167,7 +168,8 @@ class Block {
   void draw_turn();
   /// Whether an access within the turn needs no further look: of the own stack, or of bytes that are defined.
   bool is_plain(const void* address, std::size_t bytes) {
-    if (static_cast<std::size_t>(static_cast<const std::byte*>(address) - own_stack_) <= stack_bytes - bytes)
+    if (bytes <= stack_bytes &&
+        static_cast<std::size_t>(static_cast<const std::byte*>(address) - own_stack_) <= stack_bytes - bytes)
       return true;
     if (races_ || accesses_left_ == 1 || !memory_.holds(address) || !memory_.is_defined(address, bytes))
       return false;
@@ -176,6 +178,7 @@ class Block {
   }
   void access(const void* address, std::size_t bytes, Access, const void* instruction);
   void judge(const void* address, std::size_t bytes, Access, const void* instruction);
+  void order(const void* address, std::size_t bytes, Access, const void* instruction);
   void move(Copy&);
   void land(Copy&);
   void move_some_copy();

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <exception>
+#include <fstream>
 #include <numeric>
 #include <thread>
 #include <utility>
@@ -54,9 +55,22 @@ struct Machine::Worker {
   std::vector<Visits> visits;
 };
 
+namespace {
+
+/// Each stack of a lane and the page that guards it are a mapping of their own, and a process may have so
+/// many.
+int most_workers() {
+  std::ifstream file("/proc/sys/vm/max_map_count");
+  int mappings = 65530;
+  file >> mappings;
+  return std::max(1, mappings / 4 * 3 / (2 * Grid::most_threads));
+}
+
+}  // namespace
+
 Machine::Machine(int workers) {
-  const auto count =
-      workers > 0 ? workers : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const auto processors = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const auto count = std::min(workers > 0 ? workers : processors, most_workers());
   for (int i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>(memory_));
 }
 

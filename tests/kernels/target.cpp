@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 
 #include "runtime/device/device.h"
@@ -47,9 +48,11 @@ class SimtTarget final : public Target {
     runtime().control({.schedule = schedule});
     require(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
   }
-  std::byte* allocate(std::size_t bytes, std::byte) override {
+  /// Undefined, whatever lies there.
+  std::byte* allocate(std::size_t bytes, std::byte poison) override {
     void* memory = nullptr;
     require(cudaMalloc(&memory, bytes));
+    if (memory) std::memset(memory, std::to_integer<int>(poison), bytes);
     return static_cast<std::byte*>(memory);
   }
   bool guards_intact(const std::byte*) override { return true; }

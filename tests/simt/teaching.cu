@@ -348,6 +348,35 @@ SCRAWL_KERNEL void waits_for_too_few_groups(int* x) {
   x[thread_index()] = own;
 }
 SCRAWL_KERNEL void copies_to_global_memory(int* x) { copy_to_shared<4>(x, x + 1); }
+SCRAWL_KERNEL void copies_from_shared_memory(int*) {
+  auto& values = shared_memory<Tile>().values;
+  if (thread_index() == 0) copy_to_shared<4>(&values[0], &values[1]);
+}
+SCRAWL_KERNEL void writes_where_a_copy_arrives(int* x) {
+  auto& own = shared_memory<Tile>().values[thread_index()];
+  copy_to_shared<4>(&own, x + thread_index());
+  own = 7;
+  commit_copies();
+  wait_copies<0>();
+}
+SCRAWL_KERNEL void copies_twice_to_one_place(int* x) {
+  auto& own = shared_memory<Tile>().values[thread_index()];
+  copy_to_shared<4>(&own, x + thread_index());
+  commit_copies();
+  copy_to_shared<4>(&own, x + thread_index());
+  commit_copies();
+  wait_copies<0>();
+}
+SCRAWL_KERNEL void changes_what_a_copy_reads(int* x) {
+  auto& own = shared_memory<Tile>().values[thread_index()];
+  copy_to_shared<4>(&own, x + thread_index());
+  commit_copies();
+  x[thread_index()] = -1;
+  wait_copies<0>();
+}
+SCRAWL_KERNEL void waits_with_halves_of_two_warps(int*) {
+  if (lane_index() < 16) sync_warps(1, 32);
+}
 SCRAWL_KERNEL void copies_from_an_odd_place(int* x) { copy_to_shared<16>(&shared_memory<Tile>(), x + 1); }
 SCRAWL_KERNEL void loads_matrices_from_global_memory(int* x) { load_matrices<1, false>(x); }
 SCRAWL_KERNEL void loads_a_vector_from_an_odd_place(int* x) {
@@ -387,6 +416,19 @@ constexpr WrongLesson wrong[] = {
      "shared memory"},
     {{"waits_for_too_few_groups", run_wrong<waits_for_too_few_groups>}, Fault::undefined, "shared memory"},
     {{"copies_to_global_memory", run_wrong<copies_to_global_memory>}, Fault::bounds, "shared memory"},
+    {{"copies_from_shared_memory", run_wrong<copies_from_shared_memory>},
+     Fault::bounds,
+     "source in global memory"},
+    {{"writes_where_a_copy_arrives", run_wrong<writes_where_a_copy_arrives>},
+     Fault::race,
+     "still bringing it"},
+    {{"copies_twice_to_one_place", run_wrong<copies_twice_to_one_place>}, Fault::race, "still bringing it"},
+    {{"changes_what_a_copy_reads", run_wrong<changes_what_a_copy_reads>},
+     Fault::race,
+     "changed before the wait"},
+    {{"waits_with_halves_of_two_warps", run_wrong<waits_with_halves_of_two_warps>},
+     Fault::divergence,
+     "expected whole warps"},
     {{"copies_from_an_odd_place", run_wrong<copies_from_an_odd_place>}, Fault::alignment, "16 bytes"},
     {{"loads_matrices_from_global_memory", run_wrong<loads_matrices_from_global_memory>},
      Fault::bounds,
