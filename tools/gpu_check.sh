@@ -74,7 +74,7 @@ bundle() {
 parts=(facts tests sanitizers peers)
 tools=(memcheck racecheck synccheck initcheck)
 declare -A plants=([memcheck]=write_beyond_memory [racecheck]=race_in_shared_memory [synccheck]=divergent_barrier
-  [initcheck]=read_of_unwritten_shared_memory)
+  [initcheck]=read_of_unwritten_memory)
 
 left() { echo $((deadline - $(date +%s))); }
 
@@ -178,7 +178,7 @@ tests() {
   for suite in $(names_of "$filter" | sed -E 's#^on/##; s#\..*##' | awk '!seen[$0]++ {
       print /^(Gpu|OnDevice|Block|PlantedFault)$/ ? 0 : 1, $0}' | sort -s -n -k1,1 | cut -d' ' -f2); do
     start=$(date +%s) line=$(($(wc -l < "$log_file") + 1))
-    each_test "*$suite.*/$device:$suite.*"
+    each_test "on/$suite.*/$device:$suite.*"
     skips=$(skip_reasons "$line")
     if (($(count_of 'failed|out_of_time') > 0)); then state=FAILED
     elif (($(count_of passed) > 0)); then state=passed
@@ -204,7 +204,7 @@ sanitize() {
     return
   fi
   each_test "*/$device-*PlantedFault.*:*OnDevice.*"
-  if (($(count_of 'failed|reported') > 0)); then state=FAILED
+  if (($(count_of 'failed|reported|out_of_time') > 0)); then state=FAILED
   elif (($(count_of passed) > 0)); then state=passed
   else state='not run'; fi
   row "sanitizers: $tool" "$state" $(($(date +%s) - start)) "the planted fault is seen; each ${every}th case: $(counts)"

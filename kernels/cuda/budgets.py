@@ -40,8 +40,9 @@ def name_of(mangled):
     return NAME.search(text).group(1)
 
 
-def toolkit():
-    text = subprocess.run([os.environ.get("CUDACXX", "nvcc"), "--version"], capture_output=True, text=True).stdout
+def toolkit(command):
+    nvcc = next(word for word in command if os.path.basename(word).startswith("nvcc"))
+    text = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=True).stdout
     match = re.search(r"release (\d+\.\d+)", text)
     return match.group(1) if match else "unknown"
 
@@ -63,12 +64,12 @@ def most(source, usage):
     return registers, problems
 
 
-def record(path, source, registers):
+def record(path, source, registers, version):
     with open(path, "a+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         budgets = json.loads(file.read() or "{}")
-        budgets["toolkit"] = toolkit()
+        budgets["toolkit"] = version
         others = {name: count for name, count in budgets.get("registers", {}).items() if not name.startswith(f"{source}/")}
         kernels = dict(sorted((others | registers).items()))
         lines = ",\n".join(f'    "{name}": {json.dumps(count)}' for name, count in kernels.items())
@@ -77,16 +78,19 @@ def record(path, source, registers):
         file.write(f'{{\n  "toolkit": "{budgets["toolkit"]}",\n  "registers": {{\n{lines}\n  }}\n}}\n')
 
 
-def excess(path, registers):
+def excess(path, source, registers, version):
     with open(path, encoding="utf-8") as file:
         budgets = json.load(file)
+    for name in budgets["registers"]:
+        if name.startswith(f"{source}/") and name not in registers:
+            yield True, f"{name}: expected a report of this kernel, got none"
     for name, by_architecture in registers.items():
         for architecture, count in by_architecture.items():
             budget = budgets["registers"].get(name, {}).get(architecture)
             if budget is None:
                 yield True, f"{name} ({architecture}): no budget; it uses {count} registers"
             elif count > budget:
-                yield budgets["toolkit"] == toolkit(), f"{name} ({architecture}): {count} registers, expected at most {budget}"
+                yield budgets["toolkit"] == version, f"{name} ({architecture}): {count} registers, expected at most {budget}"
 
 
 def main():
@@ -100,9 +104,9 @@ def main():
     source = source_of(command)
     registers, problems = most(source, usage_of(result.stderr))
     if os.environ.get("SCRAWL_RECORD_BUDGETS") == "1":
-        record(path, source, registers)
+        record(path, source, registers, toolkit(command))
     else:
-        for fails, problem in excess(path, registers):
+        for fails, problem in excess(path, source, registers, toolkit(command)):
             if fails:
                 problems.append(f"{problem}; SCRAWL_RECORD_BUDGETS=1 records what a change is worth")
             else:

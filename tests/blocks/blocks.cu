@@ -202,6 +202,8 @@ SCRAWL_KERNEL void write_beyond(const int* x, int* y) { y[thread_index() + 1] = 
 SCRAWL_KERNEL void race(const int* x, int* y) {
   auto& halves = shared_memory<Halves>();
   const int half = warp_index(), lane = lane_index();
+  halves.values[half][lane] = 0;
+  sync_block();
   halves.values[half][lane] = x[thread_index()];
   y[thread_index()] = halves.values[1 - half][lane];
 }
@@ -214,12 +216,7 @@ SCRAWL_KERNEL void diverge(const int* x, int* y) {
   y[thread_index()] += 1;
 }
 
-SCRAWL_KERNEL void read_unwritten(const int* x, int* y) {
-  auto& halves = shared_memory<Halves>();
-  if (thread_index() == 0) halves.values[0][0] = x[0];
-  sync_block();
-  y[thread_index()] = halves.values[warp_index()][lane_index()];
-}
+SCRAWL_KERNEL void read_unwritten(const int* x, int* y) { y[thread_index()] += x[thread_index()]; }
 
 template <int kMatrices>
 void launch_load(const std::uint16_t* x, std::uint32_t* y, bool transposed, Stream s) {

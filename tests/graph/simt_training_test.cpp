@@ -85,9 +85,10 @@ struct Bounds {
   double loss;      ///< of each step, relative
 };
 
-/// KERNELS.md has 2% for ten steps in bf16, which hold for these fifty. tf32 and f16 have three bits more, so
-/// an eighth of that, and twice it, for a ReLU that turns weighs more beside them. In f32, for which it has
-/// 1e-4, none turns on these images: what is left is 2% of bf16's rounding, in f32's, and three times that.
+/// 2% in bf16 is what ten steps of any network here may be off; these fifty are within. tf32 and f16 have
+/// three bits more, so an eighth of that, and twice it, for a ReLU that turns weighs more beside them. In
+/// f32, for which it has 1e-4, none turns on these images: what is left is 2% of bf16's rounding, in f32's,
+/// and three times that.
 constexpr Bounds all_bounds[] = {
     {Precision::f32, 0x1p-24, 1e-6},
     {Precision::tf32, 0x1p-11, 5e-3},

@@ -165,9 +165,23 @@ std::vector<std::string_view> missing(const Backend& table) {
 using Table = EveryBackend;
 
 TEST_P(Table, does_every_operation) {
-  if (target_of(backend()))
-    GTEST_SKIP() << backend().name << " lacks " << testing::PrintToString(missing(backend()));
-  EXPECT_THAT(missing(backend()), testing::IsEmpty());
+  // What CUDA does not do yet, by name: an entry that is lost is noticed, and so is one that is new.
+  static const std::vector<std::string_view> not_on_devices{"conv2d_forward",
+                                                            "conv2d_backward_data",
+                                                            "conv2d_backward_weight",
+                                                            "pool_forward",
+                                                            "pool_backward",
+                                                            "window_widths",
+                                                            "batch_norm_forward",
+                                                            "batch_norm_inference",
+                                                            "batch_norm_backward",
+                                                            "batch_norm_pool_forward",
+                                                            "batch_norm_pool_backward",
+                                                            "running_update",
+                                                            "fold_batch_norm",
+                                                            "lstm_forward",
+                                                            "lstm_backward"};
+  EXPECT_EQ(missing(backend()), target_of(backend()) ? not_on_devices : std::vector<std::string_view>{});
 }
 
 TEST_P(Table, refuses_a_malformed_call_before_it_runs) {

@@ -1,6 +1,5 @@
-/// What is particular to the CTC kernels: their variants, critical path, races, and that no barrier or
-/// shuffle is there for nothing. tests/kernels/ctc_agreement_test.cpp compares them with the reference on
-/// many more cases.
+/// What is particular to the CTC kernels: their variants, critical path and races.
+/// tests/kernels/ctc_agreement_test.cpp compares them with the reference on many more cases.
 
 #include "tests/cases/ctc.h"
 
