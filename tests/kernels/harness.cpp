@@ -158,7 +158,7 @@ bool selected(std::string_view case_name) {
 
 std::string repro(std::string_view case_name) {
   const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-  return fmt::format("SCRAWL_CASE='{}' {} --gtest_filter='{}.{}'", case_name, program_invocation_short_name,
+  return fmt::format("SCRAWL_CASE='{}' {} --gtest_filter='{}.{}'", case_name, program_invocation_name,
                      test->test_suite_name(), test->name());
 }
 

@@ -193,6 +193,11 @@ std::string repro(std::string_view case_name);
 /// A test on each backend: `using Pool = EveryBackend; TEST_P(Pool, ...)`.
 class EveryBackend : public testing::TestWithParam<const Backend*> {
  protected:
+  /// A name that no case has must not look like cases that pass.
+  void TearDown() override {
+    if (asked_ > 0 && selected_ == 0) GTEST_SKIP() << "no case is selected";
+  }
+
   /// Fails the test unless the backend agrees with the reference. Passes over calls of types that it does not
   /// store.
   template <class Call>
@@ -203,7 +208,10 @@ class EveryBackend : public testing::TestWithParam<const Backend*> {
     if (!has<Call>()) GTEST_SKIP() << backend().name << " lacks " << operation<Call>.name;
     Call copy = call;
     const auto is_stored = [&](const Bound& operand) { return stores(backend(), operand.view->type); };
-    if (!selected(case_name) || !std::ranges::all_of(bound(copy), is_stored)) return;
+    ++asked_;
+    if (!selected(case_name)) return;
+    ++selected_;
+    if (!std::ranges::all_of(bound(copy), is_stored)) return;
     const Report report = agree(backend(), case_name, call, given, rule, under);
     for (const auto& problem : report.problems)
       ADD_FAILURE() << problem << "\n  repeat: " << repro(case_name);
@@ -218,6 +226,9 @@ class EveryBackend : public testing::TestWithParam<const Backend*> {
 
   /// The usual one.
   const Setting& setting() const { return settings(backend()).front(); }
+
+ private:
+  mutable int asked_ = 0, selected_ = 0;  ///< cases
 };
 
 /// For INSTANTIATE_TEST_SUITE_P.

@@ -83,7 +83,7 @@ TEST_P(Softmax, backward_agrees_with_the_reference) {
 
 TEST_P(Softmax, every_width_up_to_4096_sums_to_one) {
   if (!has<SoftmaxForward>()) GTEST_SKIP() << "no softmax here";
-  for (std::int64_t classes = 1; classes <= 4096; classes += classes < 300 ? 1 : 97) {
+  for (std::int64_t classes = 1; classes <= 4096; ++classes) {
     auto call = forward(SoftmaxKind::softmax, {2, classes}, DType::f32);
     const auto of = name("width", call.kind, {2, classes}, DType::f32);
     const auto observed = observe(backend(), setting(), call, complete(of, bound(call), {}));
