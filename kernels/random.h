@@ -13,7 +13,8 @@
 #ifdef __CUDACC__
 #define SCRAWL_HOST_DEVICE __host__ __device__
 #else
-#define SCRAWL_HOST_DEVICE [[gnu::always_inline]]  // no copy of a file whose accesses simt watches serves another
+#define SCRAWL_HOST_DEVICE \
+  [[gnu::always_inline]]  // no copy of a file whose accesses simt watches serves another
 #endif
 #endif
 

@@ -21,15 +21,6 @@ namespace {
 struct Narrow {
   static constexpr int threads = 128, per_lane = 4, widest = per_lane * warp_size;
 };
-struct Warp {
-  static constexpr int threads = 128, per_lane = 32, widest = per_lane * warp_size;
-};
-struct Block {
-  static constexpr int most_threads = 1024, per_lane = 16, widest = per_lane * most_threads;
-};
-struct Streamed {
-  static constexpr int threads = 1024;
-};
 
 constexpr int most_in_vector = 4;  // whose gradients, in f32, fill 16 bytes
 
@@ -105,8 +96,8 @@ SCRAWL_KERNEL SCRAWL_THREADS(Narrow::threads) void cross_entropy_narrow(Samples 
 }
 
 template <class T, int kVector>
-SCRAWL_KERNEL SCRAWL_THREADS(Warp::threads) void cross_entropy_warp(Samples of, const T* x) {
-  classify_by_lanes<Warp, kVector>(of, x, warp_size);
+SCRAWL_KERNEL SCRAWL_THREADS(WarpRows::threads) void cross_entropy_warp(Samples of, const T* x) {
+  classify_by_lanes<WarpRows, kVector>(of, x, warp_size);
 }
 
 /// Shared memory of a block that has one row.
@@ -116,12 +107,12 @@ struct Scratch {
 };
 
 template <class T, int kVector>
-SCRAWL_KERNEL SCRAWL_THREADS(Block::most_threads) void cross_entropy_block(Samples of, const T* x) {
+SCRAWL_KERNEL SCRAWL_THREADS(BlockRows::most_threads) void cross_entropy_block(Samples of, const T* x) {
   const auto n = std::int64_t{block_index().x}, offset = n * of.classes;
   const int target = of.targets[n];
   auto& scratch = shared_memory<Scratch>();
   BlockTeam team{scratch.team};
-  Row<Block::per_lane, kVector> row;
+  Row<BlockRows::per_lane, kVector> row;
   row.load(team, x + offset, of.classes);
   const float loss = reduce_block(classify(row, team, of, target, of.classes), Sum{}, scratch.loss);
   if (thread_index() == 0) of.store_loss(n, target, loss);
@@ -129,16 +120,16 @@ SCRAWL_KERNEL SCRAWL_THREADS(Block::most_threads) void cross_entropy_block(Sampl
 }
 
 template <class T>
-SCRAWL_KERNEL SCRAWL_THREADS(Streamed::threads) void cross_entropy_streamed(Samples of, const T* x) {
+SCRAWL_KERNEL SCRAWL_THREADS(StreamedRows::threads) void cross_entropy_streamed(Samples of, const T* x) {
   const auto n = std::int64_t{block_index().x}, offset = n * of.classes;
   const int target = of.targets[n];
   auto& scratch = shared_memory<Scratch>();
   BlockTeam team{scratch.team};
   const auto logit = [&](int k) { return of.adjusted(to_float(x[offset + k]), k); };
   float largest = -INFINITY, sum = 0, wanted = 0;
-  for (int k = thread_index(); k < of.classes; k += Streamed::threads) largest = fmaxf(largest, logit(k));
+  for (int k = thread_index(); k < of.classes; k += StreamedRows::threads) largest = fmaxf(largest, logit(k));
   largest = team.reduce(largest, Largest{});
-  for (int k = thread_index(); k < of.classes; k += Streamed::threads) {
+  for (int k = thread_index(); k < of.classes; k += StreamedRows::threads) {
     const float shifted = logit(k) - largest;
     wanted += of.wanted(shifted, k, target);
     sum += expf(shifted);
@@ -149,7 +140,7 @@ SCRAWL_KERNEL SCRAWL_THREADS(Streamed::threads) void cross_entropy_streamed(Samp
   if (thread_index() == 0) of.store_loss(n, target, loss);
   if (!of.d_x) return;
   const float factor = 1 / sum;
-  for (int k = thread_index(); k < of.classes; k += Streamed::threads)
+  for (int k = thread_index(); k < of.classes; k += StreamedRows::threads)
     of.d_x[offset + k] = of.gradient(expf(logit(k) - largest) * factor, k, target);
 }
 
@@ -191,12 +182,12 @@ Plan<CrossEntropy> plan_narrow(CrossEntropy& call, const Selection&) {
 }
 
 Plan<CrossEntropy> plan_warp(CrossEntropy& call, const Selection&) {
-  place(call, Warp::widest);
+  place(call, WarpRows::widest);
   return {.run = [](const CrossEntropy& c, Bytes, Stream stream) {
     dispatch_vectors(c, [&]<class T, int kVector>() {
       launch({.kernel = "cross_entropy_warp",
-              .blocks = {blocks_for(rows_of(c), Warp::threads / warp_size)},
-              .threads = Warp::threads,
+              .blocks = {blocks_for(rows_of(c), WarpRows::threads / warp_size)},
+              .threads = WarpRows::threads,
               .stream = stream},
              cross_entropy_warp<T, kVector>, Samples(c), c.x.as<const T>());
     });
@@ -204,9 +195,9 @@ Plan<CrossEntropy> plan_warp(CrossEntropy& call, const Selection&) {
 }
 
 Plan<CrossEntropy> plan_block(CrossEntropy& call, const Selection&) {
-  place(call, Block::widest);
+  place(call, BlockRows::widest);
   return {.run = [](const CrossEntropy& c, Bytes, Stream stream) {
-    const int lanes = (static_cast<int>(classes_of(c)) + Block::per_lane - 1) / Block::per_lane;
+    const int lanes = (static_cast<int>(classes_of(c)) + BlockRows::per_lane - 1) / BlockRows::per_lane;
     dispatch_vectors(c, [&]<class T, int kVector>() {
       launch({.kernel = "cross_entropy_block",
               .blocks = {blocks_for(rows_of(c), 1)},
@@ -224,7 +215,7 @@ Plan<CrossEntropy> plan_streamed(CrossEntropy& call, const Selection&) {
     dispatch_storage(c.x.type, [&]<class T>() {
       launch({.kernel = "cross_entropy_streamed",
               .blocks = {blocks_for(rows_of(c), 1)},
-              .threads = Streamed::threads,
+              .threads = StreamedRows::threads,
               .shared_bytes = shared_size<Scratch, 384>,
               .stream = stream},
              cross_entropy_streamed<T>, Samples(c), c.x.as<const T>());

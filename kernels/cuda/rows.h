@@ -7,6 +7,18 @@
 
 namespace SCRAWL_CUDA {
 
+// How rows are shared out, by their width: four to a block, one to a block, or too wide for registers.
+
+struct WarpRows {
+  static constexpr int threads = 128, per_lane = 32, widest = per_lane * warp_size;
+};
+struct BlockRows {
+  static constexpr int most_threads = 1024, per_lane = 16, widest = per_lane * most_threads;
+};
+struct StreamedRows {
+  static constexpr int threads = 1024;
+};
+
 /// A power of two of neighbouring lanes of a warp, all of which call.
 struct LaneTeam {
   int lanes;

@@ -20,18 +20,10 @@ namespace {
 struct Narrow {
   static constexpr int threads = 256, per_lane = 4, widest = per_lane * warp_size;
 };
-struct Warp {
-  static constexpr int threads = 128, per_lane = 32, widest = per_lane * warp_size;
-};
-struct Block {
-  static constexpr int most_threads = 1024, per_lane = 16, widest = per_lane * most_threads;
-};
+
 /// Two operands in registers.
 struct BackwardBlock {
   static constexpr int most_threads = 1024, per_lane = 8, widest = per_lane * most_threads;
-};
-struct Streamed {
-  static constexpr int threads = 1024;
 };
 
 // ---------------------------------------------------------------------------------------- what a team does
@@ -159,25 +151,25 @@ SCRAWL_KERNEL SCRAWL_THREADS(Narrow::threads) void softmax_backward_narrow(Softm
 // --------------------------------------------------------------------------------------- a warp or a block
 
 template <class T, int kVector>
-SCRAWL_KERNEL SCRAWL_THREADS(Warp::threads) void softmax_warp(SoftmaxKind kind, const T* x, T* y,
-                                                              std::int64_t rows, int classes) {
-  const auto row = std::int64_t{block_index().x} * (Warp::threads / warp_size) + warp_index();
+SCRAWL_KERNEL SCRAWL_THREADS(WarpRows::threads) void softmax_warp(SoftmaxKind kind, const T* x, T* y,
+                                                                  std::int64_t rows, int classes) {
+  const auto row = std::int64_t{block_index().x} * (WarpRows::threads / warp_size) + warp_index();
   if (row >= rows) return;
   LaneTeam team{warp_size};
-  Row<Warp::per_lane, kVector> values;
+  Row<WarpRows::per_lane, kVector> values;
   values.load(team, x + row * classes, classes);
   normalise(values, team, kind, classes);
   values.store(team, y + row * classes, classes);
 }
 
 template <class T, int kVector>
-SCRAWL_KERNEL SCRAWL_THREADS(Warp::threads) void softmax_backward_warp(SoftmaxKind kind, const T* y,
-                                                                       const T* dy, T* dx, std::int64_t rows,
-                                                                       int classes) {
-  const auto row = std::int64_t{block_index().x} * (Warp::threads / warp_size) + warp_index();
+SCRAWL_KERNEL SCRAWL_THREADS(WarpRows::threads) void softmax_backward_warp(SoftmaxKind kind, const T* y,
+                                                                           const T* dy, T* dx,
+                                                                           std::int64_t rows, int classes) {
+  const auto row = std::int64_t{block_index().x} * (WarpRows::threads / warp_size) + warp_index();
   if (row >= rows) return;
   LaneTeam team{warp_size};
-  Row<Warp::per_lane, kVector> value, gradient;
+  Row<WarpRows::per_lane, kVector> value, gradient;
   value.load(team, y + row * classes, classes);
   gradient.load(team, dy + row * classes, classes);
   differentiate(gradient, value, team, kind, classes);
@@ -185,11 +177,11 @@ SCRAWL_KERNEL SCRAWL_THREADS(Warp::threads) void softmax_backward_warp(SoftmaxKi
 }
 
 template <class T, int kVector>
-SCRAWL_KERNEL SCRAWL_THREADS(Block::most_threads) void softmax_block(SoftmaxKind kind, const T* x, T* y,
-                                                                     int classes) {
+SCRAWL_KERNEL SCRAWL_THREADS(BlockRows::most_threads) void softmax_block(SoftmaxKind kind, const T* x, T* y,
+                                                                         int classes) {
   const auto offset = std::int64_t{block_index().x} * classes;
   BlockTeam team{shared_memory<BlockTeam::Scratch>()};
-  Row<Block::per_lane, kVector> values;
+  Row<BlockRows::per_lane, kVector> values;
   values.load(team, x + offset, classes);
   normalise(values, team, kind, classes);
   values.store(team, y + offset, classes);
@@ -226,33 +218,33 @@ struct Online {
 };
 
 template <class T>
-SCRAWL_KERNEL SCRAWL_THREADS(Streamed::threads) void softmax_streamed(SoftmaxKind kind, const T* x, T* y,
-                                                                      int classes) {
+SCRAWL_KERNEL SCRAWL_THREADS(StreamedRows::threads) void softmax_streamed(SoftmaxKind kind, const T* x, T* y,
+                                                                          int classes) {
   const auto offset = std::int64_t{block_index().x} * classes;
   BlockTeam team{shared_memory<BlockTeam::Scratch>()};
   Online own;
-  for (int k = thread_index(); k < classes; k += Streamed::threads) own.add(to_float(x[offset + k]));
+  for (int k = thread_index(); k < classes; k += StreamedRows::threads) own.add(to_float(x[offset + k]));
   const float largest = team.reduce(own.largest, Largest{});
   const float sum = team.reduce(Online::rescaled(own.sum, own.largest, largest), Sum{});
   // Elements of +inf cost nothing above, and leave nothing to say.
   const float factor = largest == INFINITY ? NAN : 1 / sum, log_sum = largest == INFINITY ? NAN : logf(sum);
-  for (int k = thread_index(); k < classes; k += Streamed::threads) {
+  for (int k = thread_index(); k < classes; k += StreamedRows::threads) {
     const float shifted = to_float(x[offset + k]) - largest;
     y[offset + k] = from_float<T>(kind == SoftmaxKind::softmax ? expf(shifted) * factor : shifted - log_sum);
   }
 }
 
 template <class T>
-SCRAWL_KERNEL SCRAWL_THREADS(Streamed::threads) void softmax_backward_streamed(SoftmaxKind kind, const T* y,
-                                                                               const T* dy, T* dx,
-                                                                               int classes) {
+SCRAWL_KERNEL SCRAWL_THREADS(StreamedRows::threads) void softmax_backward_streamed(SoftmaxKind kind,
+                                                                                   const T* y, const T* dy,
+                                                                                   T* dx, int classes) {
   const auto offset = std::int64_t{block_index().x} * classes;
   BlockTeam team{shared_memory<BlockTeam::Scratch>()};
   float sum = 0;
-  for (int k = thread_index(); k < classes; k += Streamed::threads)
+  for (int k = thread_index(); k < classes; k += StreamedRows::threads)
     sum += term_of(kind, to_float(y[offset + k]), to_float(dy[offset + k]));
   sum = team.reduce(sum, Sum{});
-  for (int k = thread_index(); k < classes; k += Streamed::threads)
+  for (int k = thread_index(); k < classes; k += StreamedRows::threads)
     dx[offset + k] = from_float<T>(gradient_of(kind, to_float(y[offset + k]), to_float(dy[offset + k]), sum));
 }
 
@@ -326,14 +318,14 @@ Plan<Call> plan_narrow(Call& call, const Selection&) {
 
 template <class Call>
 Plan<Call> plan_warp(Call& call, const Selection&) {
-  refuse_wider_than(Warp::widest, classes_of(call));
+  refuse_wider_than(WarpRows::widest, classes_of(call));
   place(call);
   return {.run = [](const Call& c, Bytes, Stream stream) {
     const auto classes = static_cast<int>(classes_of(c));
     dispatch_vectors(c, [&]<class T, int kVector>() {
       Launch l{.kernel = "softmax_warp",
-               .blocks = {blocks_for(rows_of(c), Warp::threads / warp_size)},
-               .threads = Warp::threads,
+               .blocks = {blocks_for(rows_of(c), WarpRows::threads / warp_size)},
+               .threads = WarpRows::threads,
                .stream = stream};
       if constexpr (is_forward<Call>) {
         start<T>(l, softmax_warp<T, kVector>, c, rows_of(c), classes);
@@ -347,7 +339,7 @@ Plan<Call> plan_warp(Call& call, const Selection&) {
 
 template <class Call>
 Plan<Call> plan_block(Call& call, const Selection&) {
-  using Shape = std::conditional_t<is_forward<Call>, Block, BackwardBlock>;
+  using Shape = std::conditional_t<is_forward<Call>, BlockRows, BackwardBlock>;
   refuse_wider_than(Shape::widest, classes_of(call));
   place(call);
   return {.run = [](const Call& c, Bytes, Stream stream) {
@@ -379,7 +371,7 @@ Plan<Call> plan_streamed(Call& call, const Selection&) {
     dispatch_storage(c.y.type, [&]<class T>() {
       Launch l{.kernel = "softmax_streamed",
                .blocks = {blocks_for(rows_of(c), 1)},
-               .threads = Streamed::threads,
+               .threads = StreamedRows::threads,
                .shared_bytes = shared_size<BlockTeam::Scratch, 256>,
                .stream = stream};
       if constexpr (is_forward<Call>) {

@@ -162,6 +162,8 @@ class Driver {
   cudaError_t enqueue(cudaStream_t, Work);
   Capture* capture_of(const Position&);
   void invalidate(const Position&);
+  /// For calls that end a capture in which they come: its error.
+  cudaError_t refuse_captured(const Position&, cudaError_t, std::string_view words);
   /// For calls that no capture in global mode allows: its error, which ends them all.
   cudaError_t disturb_captures();
   bool is_allocated(const void*, std::size_t bytes) const;

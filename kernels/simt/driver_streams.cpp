@@ -56,13 +56,18 @@ cudaError_t Driver::create_stream(cudaStream_t* stream) {
   return cudaSuccess;
 }
 
+cudaError_t Driver::refuse_captured(const Position& at, cudaError_t error, std::string_view words) {
+  if (!at.capture) return cudaSuccess;
+  invalidate(at);
+  return refuse(error, "{}", words);
+}
+
 cudaError_t Driver::destroy_stream(cudaStream_t handle) {
   auto* const stream = streams_.find(handle);
   if (!stream) return cudaErrorInvalidResourceHandle;
-  if (stream->capture) {
-    invalidate(*stream);
-    return refuse(cudaErrorStreamCaptureUnsupported, "a stream is destroyed during its capture");
-  }
+  if (const auto error = refuse_captured(*stream, cudaErrorStreamCaptureUnsupported,
+                                         "a stream is destroyed during its capture"))
+    return error;
   streams_.erase(handle);
   return cudaSuccess;
 }
@@ -70,10 +75,9 @@ cudaError_t Driver::destroy_stream(cudaStream_t handle) {
 cudaError_t Driver::synchronize_stream(cudaStream_t handle) {
   auto* const stream = streams_.find(handle);
   if (!stream) return cudaErrorInvalidResourceHandle;
-  if (stream->capture) {
-    invalidate(*stream);
-    return refuse(cudaErrorStreamCaptureUnsupported, "a stream is synchronised during its capture");
-  }
+  if (const auto error = refuse_captured(*stream, cudaErrorStreamCaptureUnsupported,
+                                         "a stream is synchronised during its capture"))
+    return error;
   if (const auto error = disturb_captures()) return error;
   backlog_.finish(stream->last);
   return cudaSuccess;
@@ -82,10 +86,9 @@ cudaError_t Driver::synchronize_stream(cudaStream_t handle) {
 cudaError_t Driver::query_stream(cudaStream_t handle) {
   auto* const stream = streams_.find(handle);
   if (!stream) return cudaErrorInvalidResourceHandle;
-  if (stream->capture) {
-    invalidate(*stream);
-    return refuse(cudaErrorStreamCaptureUnsupported, "a stream is queried during its capture");
-  }
+  if (const auto error = refuse_captured(*stream, cudaErrorStreamCaptureUnsupported,
+                                         "a stream is queried during its capture"))
+    return error;
   if (const auto error = disturb_captures()) return error;
   return backlog_.is_done(stream->last) ? cudaSuccess : cudaErrorNotReady;
 }
@@ -148,10 +151,9 @@ cudaError_t Driver::wait_event(cudaStream_t handle, cudaEvent_t event_handle) {
 cudaError_t Driver::synchronize_event(cudaEvent_t handle) {
   const auto* const event = events_.find(handle);
   if (!event) return cudaErrorInvalidResourceHandle;
-  if (event->capture) {
-    invalidate(*event);
-    return refuse(cudaErrorCapturedEvent, "the event was last recorded in a capture");
-  }
+  if (const auto error =
+          refuse_captured(*event, cudaErrorCapturedEvent, "the event was last recorded in a capture"))
+    return error;
   if (const auto error = disturb_captures()) return error;
   backlog_.finish(event->last);
   return cudaSuccess;
@@ -160,10 +162,9 @@ cudaError_t Driver::synchronize_event(cudaEvent_t handle) {
 cudaError_t Driver::query_event(cudaEvent_t handle) {
   const auto* const event = events_.find(handle);
   if (!event) return cudaErrorInvalidResourceHandle;
-  if (event->capture) {
-    invalidate(*event);
-    return refuse(cudaErrorCapturedEvent, "the event was last recorded in a capture");
-  }
+  if (const auto error =
+          refuse_captured(*event, cudaErrorCapturedEvent, "the event was last recorded in a capture"))
+    return error;
   if (const auto error = disturb_captures()) return error;
   return backlog_.is_done(event->last) ? cudaSuccess : cudaErrorNotReady;
 }
@@ -239,10 +240,8 @@ cudaError_t Driver::launch_graph(cudaGraphExec_t executable_handle, cudaStream_t
   auto* const stream = streams_.find(handle);
   auto* const executable = executables_.find(executable_handle);
   if (!stream || !executable) return cudaErrorInvalidResourceHandle;
-  if (stream->capture) {
-    invalidate(*stream);
-    return refuse(cudaErrorNotSupported, "simt captures no graph launches");
-  }
+  if (const auto error = refuse_captured(*stream, cudaErrorNotSupported, "simt captures no graph launches"))
+    return error;
   const auto begin = backlog_.add(do_nothing, {stream->last, executable->last});
   std::vector<Backlog::Id> queued;
   for (const auto& node : executable->graph->nodes) {

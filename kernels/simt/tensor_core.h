@@ -2,21 +2,11 @@
 /// What a warp's lanes bring to ldmatrix and mma.sync, and what these make of it: the parts of a Meeting.
 /// Which element lies in which lane stands in kernels/cuda/device/mma.h.
 
+#include "kernels/cuda/device/fragments.h"
 #include "kernels/dtype.h"
 #include "kernels/simt/lane.h"
 
 namespace scrawl::simt {
-
-template <int N>
-struct Words {
-  std::uint32_t w[N];
-};
-
-struct Accumulator {
-  float f[4] = {};
-};
-
-struct tf32 {};
 
 template <int kMatrices, bool kTransposed>
 struct MatrixLoad {

@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "kernels/cuda/device/convert.h"
+#include "kernels/cuda/device/fragments.h"
 #include "kernels/cuda/device/warp.h"
 
 #ifdef SCRAWL_SIMT
@@ -20,21 +21,6 @@
 #endif
 
 namespace SCRAWL_CUDA {
-
-#ifndef SCRAWL_SIMT
-template <int N>
-struct Words {
-  std::uint32_t w[N];
-};
-
-/// An accumulator tile of 16 x 8.
-struct Accumulator {
-  float f[4] = {};
-};
-
-/// Names the type of products for which f32 is rounded to tf32 first.
-struct tf32 {};
-#endif
 
 template <class T>
 inline constexpr int mma_depth = std::is_same_v<T, tf32> ? 8 : 16;  ///< K of one product
