@@ -27,6 +27,7 @@ struct Backend {
   Planner<ActivationForward> activation_forward;
   Planner<ActivationBackward> activation_backward;
   Planner<Conv2dForward> conv2d_forward;
+  Planner<Conv2dPoolForward> conv2d_pool_forward;
   Planner<Conv2dBackwardData> conv2d_backward_data;
   Planner<Conv2dBackwardWeight> conv2d_backward_weight;
   Planner<Gemm> gemm;

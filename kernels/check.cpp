@@ -146,6 +146,27 @@ void check(const Conv2dForward& call, Widest widest) {
   operands.widths_if_present("y_widths", call.y_widths, y[0]);
 }
 
+void check(const Conv2dPoolForward& call, Widest widest) {
+  const Operands operands("conv2d_pool_forward", widest, "x", call.x);
+  const auto& pool = call.pool;
+  operands.require(pool.kind == PoolKind::max, "pool: expected max, got average");
+  operands.require(pool.stride_h == pool.window_h && pool.stride_w == pool.window_w && pool.pad_h == 0 &&
+                       pool.pad_w == 0 && argmax_type(pool) == DType::u8,
+                   "pool: expected windows of up to 256 pixels, beside one another and without padding, got "
+                   "window {}x{} stride {}x{} pad {},{}",
+                   pool.window_h, pool.window_w, pool.stride_h, pool.stride_w, pool.pad_h, pool.pad_w);
+  const Shape convolved = conv2d_output(call.params, call.x.shape, call.w.shape);
+  const Shape y = pool_output(pool, convolved);
+  operands.storage("w", call.w, call.w.shape);
+  operands.companion_if_present("b", call.b, {y[1]});
+  operands.storage("y", call.y, y);
+  if (call.argmax.present()) operands.typed("argmax", call.argmax, DType::u8, y);
+  operands.require(call.convolved_widths.present() == call.y_widths.present(),
+                   "widths: expected those of the convolution and of y, or none, got one");
+  operands.widths_if_present("convolved_widths", call.convolved_widths, y[0]);
+  operands.widths_if_present("y_widths", call.y_widths, y[0]);
+}
+
 void check(const Conv2dBackwardData& call, Widest widest) {
   const Operands operands("conv2d_backward_data", widest, "dx", call.dx);
   operands.storage("dy", call.dy, conv2d_output(call.params, call.dx.shape, call.w.shape));

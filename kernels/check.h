@@ -15,6 +15,7 @@ enum class Widest : std::uint8_t { f32, f64 };
 void check(const ActivationForward&, Widest = Widest::f32);
 void check(const ActivationBackward&, Widest = Widest::f32);
 void check(const Conv2dForward&, Widest = Widest::f32);
+void check(const Conv2dPoolForward&, Widest = Widest::f32);
 void check(const Conv2dBackwardData&, Widest = Widest::f32);
 void check(const Conv2dBackwardWeight&, Widest = Widest::f32);
 void check(const Gemm&, Widest = Widest::f32);

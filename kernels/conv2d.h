@@ -13,6 +13,7 @@
 /// Source: Dumoulin & Visin, "A guide to convolution arithmetic for deep learning", 2016.
 
 #include "kernels/activation.h"
+#include "kernels/pool.h"
 #include "kernels/view.h"
 
 namespace scrawl {
@@ -29,6 +30,17 @@ struct Conv2dForward {
   Activation activation = Activation::none;
   KernelPhase phase = KernelPhase::training;
   View x, w, b, y, y_widths;
+};
+
+/// y = max(z, 0), where z and argmax are what max pooling (pool.h) makes of the convolution f = none, which
+/// is never stored. y (N,K,P',Q'), argmax likewise, absent in inference. Windows lie beside one another
+/// (stride as window, no padding) and hold up to 256 pixels. convolved_widths are those of the convolution's
+/// result, y_widths those of y; both or none.
+struct Conv2dPoolForward {
+  Conv2dParams params;
+  PoolParams pool;
+  KernelPhase phase = KernelPhase::training;
+  View x, w, b, y, argmax, convolved_widths, y_widths;
 };
 
 /// dx[n,c,h,w] = sum of dy w over every (k, p, q, r, s) that reads x[n,c,h,w].

@@ -9,111 +9,43 @@
 
 #include "kernels/check.h"
 #include "kernels/cuda/device/launch.h"
-#include "kernels/cuda/gemm_tile.h"
-#include "kernels/cuda/nonlinear.h"
 #include "kernels/cuda/operands.h"
 #include "kernels/cuda/planners.h"
+#include "kernels/cuda/product.h"
 
 namespace SCRAWL_CUDA {
 
 namespace {
 
-/// y = f(op(a) op(b) + bias), or the parts of its sum.
-struct Problem {
-  int m, n, k;
-  int k_per_part;     ///< of the summed axis: a multiple of every stage's depth
-  float* parts;       ///< (parts, m, n): sums go there; null: y is complete
-  const float* bias;  ///< (n), or null
-  Activation activation;
-  void* y;
-  DType y_type;
-  bool in_vectors;  ///< whether rows of the result are whole vectors, of sums and of y
-};
-
-/// Calls f with y as its type.
-template <class F>
-SCRAWL_DEVICE void with_y(const Problem& p, F&& f) {
-  switch (p.y_type) {
-    case DType::bf16:
-      return f(static_cast<bf16*>(p.y));
-    case DType::f16:
-      return f(static_cast<f16*>(p.y));
-    default:
-      return f(static_cast<float*>(p.y));
-  }
-}
-
-/// Sums of one row that a lane writes at once.
-struct Chunk {
-  static constexpr int columns = 8;
-  float sums[columns];
-
-  template <class T>
-  SCRAWL_DEVICE void write(T* y, int count, bool in_vectors) const {
-    constexpr int vector = full_vector<T>;
-    if (in_vectors && count == columns) {
-#pragma unroll
-      for (int i = 0; i < columns; i += vector) {
-        Vector<T, vector> values;
-#pragma unroll
-        for (int j = 0; j < vector; ++j) values[j] = from_float<T>(sums[i + j]);
-        store_vector(y + i, values);
-      }
-    } else {
-#pragma unroll
-      for (int i = 0; i < columns; ++i)
-        if (i < count) y[i] = from_float<T>(sums[i]);
-    }
-  }
+/// The axis that a product sums over.
+struct Depth {
+  int k, k_per_part;  ///< of the parts: a multiple of every stage's depth
 };
 
 /// T: as stored. Sums: TensorSums or ExactSums.
 template <class T, class Tile, class Sums, Contiguous kA, Contiguous kB, Fetch kFetch>
-SCRAWL_KERNEL SCRAWL_THREADS(threads_of<Tile>, 2) void gemm_tile(Problem p, Matrix<T> a, Matrix<T> b) {
-  auto& memory = shared_memory<GemmMemory<T, Tile, kA, kB>>();
+SCRAWL_KERNEL SCRAWL_THREADS(threads_of<Tile>, 2) void gemm_tile(Result p, Depth depth, Matrix<T> a,
+                                                                 Matrix<T> b) {
+  using Memory = GemmMemory<T, Tile, kA, kB>;
+  auto& memory = shared_memory<Memory>();
   const int tiles_n = (p.n + Tile::n - 1) / Tile::n, tile = static_cast<int>(block_index().x),
             part = static_cast<int>(block_index().y), m = tile / tiles_n * Tile::m,
-            n = tile % tiles_n * Tile::n, begin = part * p.k_per_part,
-            end = begin + p.k_per_part < p.k ? begin + p.k_per_part : p.k;
+            n = tile % tiles_n * Tile::n, begin = part * depth.k_per_part,
+            end = begin + depth.k_per_part < depth.k ? begin + depth.k_per_part : depth.k;
   Sums sums;
-  memory.template add_product<kFetch>(sums, a, b, m, n, p.m, p.n, begin, end);
+  memory.add_product(
+      sums, MatrixSource<kFetch, T, typename Memory::StageA, threads_of<Tile>>(a, m, begin, p.m, end),
+      MatrixSource<kFetch, T, typename Memory::StageB, threads_of<Tile>>(b, n, begin, p.n, end),
+      stages_of<T>(begin, end));
   memory.gather(sums);
-
-  constexpr int across = Tile::n / Chunk::columns, down = threads_of<Tile> / across;
-  static_assert(threads_of<Tile> % across == 0);
-  const int column = thread_index() % across * Chunk::columns, first = n + column, count = p.n - first;
-  if (count <= 0) return;
-  Chunk bias{};
-  if (p.bias)
-#pragma unroll
-    for (int i = 0; i < Chunk::columns; ++i)
-      if (i < count) bias.sums[i] = p.bias[first + i];
-#pragma unroll 1
-  for (int row = thread_index() / across; row < Tile::m && m + row < p.m; row += down) {
-    Chunk chunk;
-#pragma unroll
-    for (int i = 0; i < Chunk::columns; i += 4) {
-      const auto four = load_vector<4>(&memory.result.at(row, column + i));
-#pragma unroll
-      for (int j = 0; j < 4; ++j) chunk.sums[i + j] = four[j];
-    }
-    const auto at = std::int64_t{m + row} * p.n + first;
-    if (p.parts) {
-      chunk.write(p.parts + std::int64_t{part} * p.m * p.n + at, count, p.in_vectors);
-      continue;
-    }
-#pragma unroll
-    for (int i = 0; i < Chunk::columns; ++i)
-      chunk.sums[i] = activated(p.activation, chunk.sums[i] + bias.sums[i]);
-    with_y(p, [&](auto* y) { chunk.write(y + at, count, p.in_vectors); });
-  }
+  write_tile(p, memory.result, m, n, p.m, p.n, part);
 }
 
 struct AddParts {
   static constexpr int threads = 256;
 };
 
-SCRAWL_KERNEL SCRAWL_THREADS(AddParts::threads) void add_parts(Problem p, int parts) {
+SCRAWL_KERNEL SCRAWL_THREADS(AddParts::threads) void add_each(Result p, int parts) {
   const auto at = std::int64_t{block_index().x} * AddParts::threads + thread_index(),
              count = std::int64_t{p.m} * p.n;
   if (at >= count) return;
@@ -191,28 +123,10 @@ void place(DenseForward& c) { make_row_major(c.x, c.w, c.b, c.y); }
 void place(DenseBackwardData& c) { make_row_major(c.dy, c.w, c.dx); }
 void place(DenseBackwardWeight& c) { make_row_major(c.x, c.dy, c.dw, c.db); }
 
-/// Into how many parts the summed axis goes: enough to occupy the GPU, each of some stages.
-struct Parts {
-  int count, k_per_part;
-
-  template <class Tile>
-  static Parts of(const Operands& o, int multiprocessors) {
-    constexpr int deepest = 32, least_stages = 4, most = 64;
-    const auto tiles = tiles_of<Tile>(o);
-    const auto wanted = tiles == 0 ? 1 : multiprocessors / tiles,
-               possible = std::int64_t{o.k()} / (deepest * least_stages);
-    const auto parts = std::max<std::int64_t>(1, std::min({wanted, possible, std::int64_t{most}}));
-    const auto stages = (o.k() + deepest * parts - 1) / (deepest * parts);
-    const auto k_per_part = std::max<std::int64_t>(1, stages) * deepest;
-    return {static_cast<int>(std::max<std::int64_t>(1, (o.k() + k_per_part - 1) / k_per_part)),
-            static_cast<int>(k_per_part)};
-  }
-
-  template <class Tile>
-  static std::int64_t tiles_of(const Operands& o) {
-    return ((std::int64_t{o.m()} + Tile::m - 1) / Tile::m) * ((std::int64_t{o.n()} + Tile::n - 1) / Tile::n);
-  }
-};
+template <class Tile>
+std::int64_t tiles_of(const Operands& o) {
+  return ((std::int64_t{o.m()} + Tile::m - 1) / Tile::m) * ((std::int64_t{o.n()} + Tile::n - 1) / Tile::n);
+}
 
 /// Whether rows of a matrix are whole vectors of 16 bytes.
 bool is_in_vectors(const View& x) {
@@ -237,14 +151,15 @@ void dispatch_contiguous(const Operands& o, F&& f) {
 
 /// T: as stored. Sums: TensorSums or ExactSums, for a Tile.
 template <class T, class Tile, class Sums, Fetch kFetch>
-void launch_tiles(const Operands& o, const Problem& problem, const Parts& parts, Stream stream) {
+void launch_tiles(const Operands& o, const Result& result, const Parts& parts, Stream stream) {
   dispatch_contiguous(o, [&]<Contiguous kA, Contiguous kB>() {
     launch({.kernel = "gemm_tile",
-            .blocks = {blocks_for(Parts::tiles_of<Tile>(o), 1), static_cast<unsigned>(parts.count)},
+            .blocks = {blocks_for(tiles_of<Tile>(o), 1), static_cast<unsigned>(parts.count)},
             .threads = threads_of<Tile>,
             .shared_bytes = shared_size<GemmMemory<T, Tile, kA, kB>, Tile::shared_budget>,
             .stream = stream},
-           gemm_tile<T, Tile, Sums, kA, kB, kFetch>, problem, matrix_of<T>(o.a), matrix_of<T>(o.b));
+           gemm_tile<T, Tile, Sums, kA, kB, kFetch>, result, Depth{o.k(), parts.depth_per_part},
+           matrix_of<T>(o.a), matrix_of<T>(o.b));
   });
 }
 
@@ -252,95 +167,45 @@ void launch_tiles(const Operands& o, const Problem& problem, const Parts& parts,
 /// the same.
 template <class T, class Tile, template <class> class Sums>
 void launch_product(const Operands& o, const Parts& parts, Bytes workspace, Stream stream) {
-  const Problem problem{.m = o.m(),
-                        .n = o.n(),
-                        .k = o.k(),
-                        .k_per_part = parts.k_per_part,
-                        .parts = parts.count > 1 ? reinterpret_cast<float*>(workspace.data()) : nullptr,
-                        .bias = o.bias.as<const float>(),
-                        .activation = o.activation,
-                        .y = o.y.data,
-                        .y_type = o.y.type,
-                        .in_vectors = is_vector_aligned(o.y.data) && o.n() % Chunk::columns == 0};
+  const Result result{.m = o.m(),
+                      .n = o.n(),
+                      .parts = parts.count > 1 ? reinterpret_cast<float*>(workspace.data()) : nullptr,
+                      .bias = o.bias.as<const float>(),
+                      .activation = o.activation,
+                      .y = o.y.data,
+                      .y_type = o.y.type,
+                      .in_vectors = is_vector_aligned(o.y.data) && o.n() % Chunk::columns == 0};
   if (is_in_vectors(o.a) && is_in_vectors(o.b))
-    launch_tiles<T, Tile, Sums<Tile>, Fetch::vectors>(o, problem, parts, stream);
+    launch_tiles<T, Tile, Sums<Tile>, Fetch::vectors>(o, result, parts, stream);
   else
-    launch_tiles<T, SmallTile, Sums<SmallTile>, Fetch::elements>(o, problem, parts, stream);
-  if (parts.count > 1)
-    launch({.kernel = "add_parts",
-            .blocks = {blocks_for(std::int64_t{o.m()} * o.n(), AddParts::threads)},
-            .threads = AddParts::threads,
-            .stream = stream},
-           add_parts, problem, parts.count);
-}
-
-template <class Tile>
-using Bf16Sums = TensorSums<bf16, Tile>;
-template <class Tile>
-using F16Sums = TensorSums<f16, Tile>;
-template <class Tile>
-using Tf32Sums = TensorSums<tf32, Tile>;
-template <class Tile>
-using F32Sums = ExactSums;
-
-int row_parts_of(const View& x) {
-  return static_cast<int>(std::max<std::int64_t>(1, (x.shape[0] + ColumnSums::rows - 1) / ColumnSums::rows));
-}
-
-std::size_t column_sums_bytes(const View& db, const View& dy) {
-  return static_cast<std::size_t>(row_parts_of(as_matrix(dy))) * static_cast<std::size_t>(db.shape.count()) *
-         sizeof(float);
-}
-
-void launch_column_sums(const View& dy, const View& db, Bytes workspace, Stream stream) {
-  const auto x = as_matrix(dy);
-  const int columns = static_cast<int>(x.shape[1]), parts = row_parts_of(x);
-  auto* const sums = reinterpret_cast<float*>(workspace.data());
-  dispatch_storage(x.type, [&]<class T>() {
-    launch({.kernel = "sum_columns",
-            .blocks = {blocks_for(std::int64_t{blocks_for(columns, ColumnSums::columns)} * parts, 1)},
-            .threads = ColumnSums::threads,
-            .shared_bytes = shared_size<ColumnSums, 1024>,
-            .stream = stream},
-           sum_columns<T>, x.as<const T>(), static_cast<int>(x.shape[0]), columns, sums);
-  });
-  launch({.kernel = "add_parts",
-          .blocks = {blocks_for(columns, AddParts::threads)},
-          .threads = AddParts::threads,
-          .stream = stream},
-         add_parts, Problem{.m = 1, .n = columns, .parts = sums, .y = db.data, .y_type = DType::f32}, parts);
-}
-
-constexpr std::size_t workspace_alignment = 256;
-std::size_t rounded(std::size_t bytes) {
-  return (bytes + workspace_alignment - 1) / workspace_alignment * workspace_alignment;
+    launch_tiles<T, SmallTile, Sums<SmallTile>, Fetch::elements>(o, result, parts, stream);
+  if (parts.count > 1) add_parts(result, parts, stream);
 }
 
 /// The plan of a call by kernels launched by kLaunch<T, Sums>.
 template <class Call, class Tile, class F>
 Plan<Call> plan_product(Call& call, const Selection& selection, F launch_with) {
   place(call);
-  const auto parts = Parts::of<Tile>(operands_of(call), selection.multiprocessors);
   const auto o = operands_of(call);
-  std::size_t bytes = 0;
-  if (parts.count > 1)
-    bytes = rounded(static_cast<std::size_t>(parts.count) * static_cast<std::size_t>(o.m()) *
-                    static_cast<std::size_t>(o.n()) * sizeof(float));
-  const auto product_bytes = bytes;
+  const auto parts = Parts::of(tiles_of<Tile>(o), o.k(), selection.multiprocessors);
+  const auto product_bytes = workspace_aligned(parts.bytes(o.m(), o.n()));
+  auto bytes = product_bytes;
   if constexpr (std::is_same_v<Call, DenseBackwardWeight>)
-    if (call.db.present()) bytes += column_sums_bytes(call.db, call.dy);
+    if (call.db.present()) bytes += column_sums_bytes(o.k(), call.db.shape.count());
   return {.workspace_bytes = bytes, .run = [=](const Call& c, Bytes workspace, Stream stream) {
-            launch_with(operands_of(c), parts, workspace, stream);
+            const auto given = operands_of(c);
+            launch_with(given, parts, workspace, stream);
             if constexpr (std::is_same_v<Call, DenseBackwardWeight>)
-              if (c.db.present()) launch_column_sums(c.dy, c.db, workspace.subspan(product_bytes), stream);
+              if (c.db.present())
+                column_sums(given.a, given.k(), c.db, workspace.subspan(product_bytes), stream);
           }};
 }
 
 template <class Tile>
 void refuse_few_tiles(const Operands& o, const Selection& selection) {
-  if (Parts::tiles_of<Tile>(o) < selection.multiprocessors)
+  if (tiles_of<Tile>(o) < selection.multiprocessors)
     throw Refused("needs {} tiles of {} x {}, one a multiprocessor, got {}", selection.multiprocessors,
-                  Tile::m, Tile::n, Parts::tiles_of<Tile>(o));
+                  Tile::m, Tile::n, tiles_of<Tile>(o));
 }
 
 void refuse_large(const Operands& o) {
@@ -397,7 +262,38 @@ Plan<Call> plan(std::string_view operation, Call& call, const Selection& selecti
   return first_variant<Call>(operation, variants<Call>, call, selection);
 }
 
+int row_parts_of(std::int64_t rows) {
+  return static_cast<int>(std::max<std::int64_t>(1, (rows + ColumnSums::rows - 1) / ColumnSums::rows));
+}
+
 }  // namespace
+
+void add_parts(const Result& result, const Parts& parts, Stream stream) {
+  launch({.kernel = "add_parts",
+          .blocks = {blocks_for(std::int64_t{result.m} * result.n, AddParts::threads)},
+          .threads = AddParts::threads,
+          .stream = stream},
+         add_each, result, parts.count);
+}
+
+std::size_t column_sums_bytes(std::int64_t rows, std::int64_t columns) {
+  return static_cast<std::size_t>(row_parts_of(rows) * columns) * sizeof(float);
+}
+
+void column_sums(const View& dy, std::int64_t rows, const View& db, Bytes workspace, Stream stream) {
+  const int columns = static_cast<int>(db.shape.count());
+  const Parts parts{.count = row_parts_of(rows)};
+  auto* const sums = reinterpret_cast<float*>(workspace.data());
+  dispatch_storage(dy.type, [&]<class T>() {
+    launch({.kernel = "sum_columns",
+            .blocks = {blocks_for(std::int64_t{blocks_for(columns, ColumnSums::columns)} * parts.count, 1)},
+            .threads = ColumnSums::threads,
+            .shared_bytes = shared_size<ColumnSums, 1024>,
+            .stream = stream},
+           sum_columns<T>, dy.as<const T>(), static_cast<int>(rows), columns, sums);
+  });
+  add_parts({.m = 1, .n = columns, .parts = sums, .y = db.data, .y_type = DType::f32}, parts, stream);
+}
 
 Plan<Gemm> gemm(Gemm& call, const Selection& selection) { return plan("gemm", call, selection); }
 

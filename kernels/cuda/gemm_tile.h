@@ -2,6 +2,8 @@
 /// A block's part of a product, op(a) op(b), for a tile of the result: operands pass through shared memory in
 /// a ring of stages that cp.async fills ahead, and from there to tensor cores or to plain multiply-adds.
 
+#include <cmath>
+
 #include "kernels/cuda/device/convert.h"
 #include "kernels/cuda/device/mma.h"
 #include "kernels/cuda/device/pipeline.h"
@@ -22,6 +24,12 @@ inline constexpr int threads_of = warp_size* Tile::warps_m* Tile::warps_n;
 /// Elements of the summed axis in a stage: 64 bytes.
 template <class T>
 inline constexpr int stage_depth = 64 / static_cast<int>(sizeof(T));
+
+/// Stages of an axis from `begin` to `end`.
+template <class T>
+SCRAWL_DEVICE int stages_of(int begin, int end) {
+  return (end - begin + stage_depth<T> - 1) / stage_depth<T>;
+}
 
 /// An operand in global memory: stored rows x columns, rows `stride` elements apart.
 template <class T>
@@ -51,53 +59,24 @@ struct OperandStage {
     return by_depth ? values[extent * stride + depth] : values[depth * stride + extent];
   }
 
-  /// What each lane copies of stage after stage, by vectors: where from, and up to which depth.
+  /// The vectors of 16 bytes that a lane copies of each stage. All lie in one column of vectors.
   template <int kThreads>
-  class Source {
-   public:
-    SCRAWL_DEVICE Source(const Matrix<T>& x, int extent, int depth, int extents, int depths)
-        : step_(by_depth ? stage_depth<T> : stage_depth<T> * x.stride) {
-#pragma unroll
-      for (int i = 0; i < count; ++i) {
-        const int e = extent + (by_depth ? row_of(i) : column_of(i)),
-                  d = depth + (by_depth ? column_of(i) : row_of(i));
-        from_[i] = x.data + (by_depth ? e * x.stride + d : d * x.stride + e);
-        left_[i] = e < extents ? depths - d : 0;
-      }
-    }
-
-    /// Begins to fetch the next stage; what lies beyond the extents and depths is 0.
-    SCRAWL_DEVICE void fetch(OperandStage& to) {
-#pragma unroll
-      for (int i = 0; i < count; ++i) {
-        copy_to_shared<16>(&to.values[row_of(i) * stride + column_of(i)], from_[i], left_[i] > 0 ? 16 : 0);
-        from_[i] += step_;
-        left_[i] -= stage_depth<T>;
-      }
-    }
-
-   private:
+  struct Vectors {
     static constexpr int vector = full_vector<T>, in_row = columns / vector, count = rows * in_row / kThreads;
-    static_assert(rows * in_row % kThreads == 0);
+    static_assert(rows * in_row % kThreads == 0 && kThreads % in_row == 0);
 
-    SCRAWL_DEVICE static int row_of(int i) { return (i * kThreads + thread_index()) / in_row; }
-    SCRAWL_DEVICE static int column_of(int i) { return (i * kThreads + thread_index()) % in_row * vector; }
-
-    const T* from_[count];
-    int left_[count];
-    std::int64_t step_;
+    SCRAWL_DEVICE static int row(int i) { return (i * kThreads + thread_index()) / in_row; }
+    SCRAWL_DEVICE static int column() { return thread_index() % in_row * vector; }
+    SCRAWL_DEVICE static int extent(int i) { return by_depth ? row(i) : column(); }
+    SCRAWL_DEVICE static int depth(int i) { return by_depth ? column() : row(i); }
   };
 
-  /// Fetches from (extent, depth) on by elements, wherever rows start; what lies at `extents` and `depths` or
-  /// beyond is 0.
-  template <int kThreads>
-  SCRAWL_DEVICE void fetch_elements(const Matrix<T>& x, int extent, int depth, int extents, int depths) {
+  /// Stores value(extent, depth) for each element, which is 0 beyond the operand. All lanes of a block call.
+  template <int kThreads, class Value>
+  SCRAWL_DEVICE void fill(Value value) {
     for (int i = thread_index(); i < rows * columns; i += kThreads) {
-      const int row = i / columns, column = i % columns, e = extent + (by_depth ? row : column),
-                d = depth + (by_depth ? column : row);
-      const bool is_inside = e < extents && d < depths;
-      values[row * stride + column] =
-          is_inside ? x.data[by_depth ? e * x.stride + d : d * x.stride + e] : T{};
+      const int row = i / columns, column = i % columns;
+      values[row * stride + column] = value(by_depth ? row : column, by_depth ? column : row);
     }
   }
 
@@ -128,6 +107,68 @@ struct OperandStage {
 #endif
   }
 };
+
+/// Fetches stage after stage of a matrix, from (extent, depth) on, by vectors that arrive later; what lies at
+/// `extents` and `depths` or beyond is 0. A source of stages is its lane's own.
+template <class T, class Stage, int kThreads>
+class MatrixVectors {
+  using Own = typename Stage::template Vectors<kThreads>;
+
+ public:
+  static constexpr bool is_async = true;
+
+  SCRAWL_DEVICE MatrixVectors(const Matrix<T>& x, int extent, int depth, int extents, int depths)
+      : step_(Stage::by_depth ? stage_depth<T> : stage_depth<T> * x.stride) {
+#pragma unroll
+    for (int i = 0; i < Own::count; ++i) {
+      const int e = extent + Own::extent(i), d = depth + Own::depth(i);
+      from_[i] = x.data + (Stage::by_depth ? e * x.stride + d : d * x.stride + e);
+      left_[i] = e < extents ? depths - d : 0;
+    }
+  }
+
+  SCRAWL_DEVICE void fetch(Stage& to) {
+#pragma unroll
+    for (int i = 0; i < Own::count; ++i) {
+      copy_to_shared<16>(&to.values[Own::row(i) * Stage::stride + Own::column()], from_[i],
+                         left_[i] > 0 ? 16 : 0);
+      from_[i] += step_;
+      left_[i] -= stage_depth<T>;
+    }
+  }
+
+ private:
+  const T* from_[Own::count];
+  int left_[Own::count];
+  std::int64_t step_;
+};
+
+/// The same by elements, wherever rows start.
+template <class T, class Stage, int kThreads>
+class MatrixElements {
+ public:
+  static constexpr bool is_async = false;
+
+  SCRAWL_DEVICE MatrixElements(const Matrix<T>& x, int extent, int depth, int extents, int depths)
+      : x_(x), extent_(extent), depth_(depth), extents_(extents), depths_(depths) {}
+
+  SCRAWL_DEVICE void fetch(Stage& to) {
+    to.template fill<kThreads>([&](int extent, int depth) {
+      const int e = extent_ + extent, d = depth_ + depth;
+      return e < extents_ && d < depths_ ? x_.data[Stage::by_depth ? e * x_.stride + d : d * x_.stride + e]
+                                         : T{};
+    });
+    depth_ += stage_depth<T>;
+  }
+
+ private:
+  Matrix<T> x_;
+  int extent_, depth_, extents_, depths_;
+};
+
+template <Fetch kFetch, class T, class Stage, int kThreads>
+using MatrixSource = std::conditional_t<kFetch == Fetch::vectors, MatrixVectors<T, Stage, kThreads>,
+                                        MatrixElements<T, Stage, kThreads>>;
 
 /// Sums on their way from registers to memory, so that whole rows are written.
 template <class Tile>
@@ -240,38 +281,31 @@ struct ExactSums {
 /// A block's shared memory: a ring of stages, then the result.
 template <class T, class Tile, Contiguous kA, Contiguous kB>
 union GemmMemory {
+  using StageA = OperandStage<T, Tile::m, kA>;
+  using StageB = OperandStage<T, Tile::n, kB>;
   struct Stage {
-    OperandStage<T, Tile::m, kA> a;
-    OperandStage<T, Tile::n, kB> b;
+    StageA a;
+    StageB b;
   } stages[Tile::stages];
   ResultTile<Tile> result;
 
-  /// Adds op(a) op(b) over depths [begin, end) to `sums`, for the tile at (m, n). All lanes of the block
-  /// call.
-  template <Fetch kFetch, class Sums>
-  SCRAWL_DEVICE void add_product(Sums& sums, const Matrix<T>& a, const Matrix<T>& b, int m, int n, int rows,
-                                 int columns, int begin, int end) {
-    constexpr int ahead = Tile::stages - 1, depth = stage_depth<T>, threads = threads_of<Tile>;
-    const int steps = (end - begin + depth - 1) / depth;
-    typename OperandStage<T, Tile::m, kA>::template Source<threads> from_a(a, m, begin, rows, end);
-    typename OperandStage<T, Tile::n, kB>::template Source<threads> from_b(b, n, begin, columns, end);
+  /// Adds the products of `steps` stages of both operands to `sums`. All lanes of the block call.
+  template <class Sums, class FromA, class FromB>
+  SCRAWL_DEVICE void add_product(Sums& sums, FromA from_a, FromB from_b, int steps) {
+    constexpr bool is_async = FromA::is_async || FromB::is_async;
+    constexpr int ahead = Tile::stages - 1;
     const auto fetch = [&](int step, Stage& stage) {
       if (step < steps) {
-        if constexpr (kFetch == Fetch::vectors) {
-          from_a.fetch(stage.a);
-          from_b.fetch(stage.b);
-        } else {
-          stage.a.template fetch_elements<threads>(a, m, begin + step * depth, rows, end);
-          stage.b.template fetch_elements<threads>(b, n, begin + step * depth, columns, end);
-        }
+        from_a.fetch(stage.a);
+        from_b.fetch(stage.b);
       }
-      if constexpr (kFetch == Fetch::vectors) commit_copies();  // an empty group too: waits count groups
+      if constexpr (is_async) commit_copies();  // an empty group too: waits count groups
     };
 #pragma unroll
     for (int step = 0; step < ahead; ++step) fetch(step, stages[step]);
     int read = 0, write = ahead;
     for (int step = 0; step < steps; ++step) {
-      if constexpr (kFetch == Fetch::vectors) wait_copies<ahead - 1>();
+      if constexpr (is_async) wait_copies<ahead - 1>();
       sync_block();  // the stage is there for all, and nobody reads the one before any more
       fetch(step + ahead, stages[write]);
       sums.add(stages[read].a, stages[read].b);

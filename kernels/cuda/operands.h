@@ -11,6 +11,12 @@ void make_row_major(Views&... views) {
   ((views.present() ? make_plain(views, Order::row_major) : void()), ...);
 }
 
+/// Asks for NHWC (of weights: K R S C), for each operand that is there.
+template <class... Views>
+void make_channels_last(Views&... views) {
+  ((views.present() ? make_plain(views, Order::channels_last) : void()), ...);
+}
+
 /// Leaves plain placements alone and asks for one in place of others.
 inline void make_dense(View& view) {
   if (is_plain(view, Order::row_major) || (view.shape.rank == 4 && is_plain(view, Order::channels_last)))

@@ -9,6 +9,11 @@ namespace SCRAWL_CUDA {
 // activation.cu
 Plan<ActivationForward> activation_forward(ActivationForward&, const Selection&);
 Plan<ActivationBackward> activation_backward(ActivationBackward&, const Selection&);
+// conv2d.cu, conv2d_weight.cu
+Plan<Conv2dForward> conv2d_forward(Conv2dForward&, const Selection&);
+Plan<Conv2dPoolForward> conv2d_pool_forward(Conv2dPoolForward&, const Selection&);
+Plan<Conv2dBackwardData> conv2d_backward_data(Conv2dBackwardData&, const Selection&);
+Plan<Conv2dBackwardWeight> conv2d_backward_weight(Conv2dBackwardWeight&, const Selection&);
 // gemm.cu
 Plan<Gemm> gemm(Gemm&, const Selection&);
 Plan<DenseForward> dense_forward(DenseForward&, const Selection&);

@@ -52,6 +52,7 @@ const Backend& backend() {
       .activation_forward = plan,
       .activation_backward = plan,
       .conv2d_forward = plan,
+      .conv2d_pool_forward = plan,
       .conv2d_backward_data = plan,
       .conv2d_backward_weight = plan,
       .gemm = plan,

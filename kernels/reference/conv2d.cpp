@@ -2,6 +2,7 @@
 
 #include "kernels/reference/activation.h"
 #include "kernels/reference/operations.h"
+#include "kernels/reference/pool.h"
 #include "kernels/reference/tensor.h"
 
 namespace scrawl::reference {
@@ -33,21 +34,39 @@ void clear_beyond(Tensor& image, const Tensor& widths) {
         for (auto w = valid(widths, n, image.extent(3)); w < image.extent(3); ++w) image(n, c, h, w) = 0;
 }
 
-}  // namespace
+void activate_all(Activation kind, Tensor& x) {
+  for (auto& value : x.values()) value = activate(kind, value);
+}
 
-void run(const Conv2dForward& call) {
-  const Tensor x(call.x), w(call.w), b(call.b), y_widths(call.y_widths);
-  Tensor y(call.y.shape);
-  each_product(call.params, x.shape(), w.shape(), y.shape(),
+/// x * w + b.
+Tensor convolve(const Conv2dParams& params, const Tensor& x, const Tensor& w, const Tensor& b) {
+  Tensor y(conv2d_output(params, x.shape(), w.shape()));
+  each_product(params, x.shape(), w.shape(), y.shape(),
                [&](auto n, auto k, auto p, auto q, auto channel, auto row, auto column, auto c, auto r,
                    auto s) { y(n, k, p, q) += x(n, channel, row, column) * w(k, c, r, s); });
+  if (!b.present()) return y;
   for (std::int64_t n = 0; n < y.extent(0); ++n)
     for (std::int64_t k = 0; k < y.extent(1); ++k)
       for (std::int64_t p = 0; p < y.extent(2); ++p)
-        for (std::int64_t q = 0; q < y.extent(3); ++q)
-          y(n, k, p, q) = activate(call.activation, y(n, k, p, q) + (b.present() ? b(k) : 0));
-  clear_beyond(y, y_widths);
+        for (std::int64_t q = 0; q < y.extent(3); ++q) y(n, k, p, q) += b(k);
+  return y;
+}
+
+}  // namespace
+
+void run(const Conv2dForward& call) {
+  Tensor y = convolve(call.params, Tensor(call.x), Tensor(call.w), Tensor(call.b));
+  activate_all(call.activation, y);
+  clear_beyond(y, Tensor(call.y_widths));
   y.store(call.y);
+}
+
+void run(const Conv2dPoolForward& call) {
+  const auto z = convolve(call.params, Tensor(call.x), Tensor(call.w), Tensor(call.b));
+  auto [y, argmax] = pool(call.pool, z, Tensor(call.convolved_widths), Tensor(call.y_widths));
+  activate_all(Activation::relu, y);
+  y.store(call.y);
+  argmax.store(call.argmax);
 }
 
 void run(const Conv2dBackwardData& call) {

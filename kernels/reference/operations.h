@@ -8,6 +8,7 @@ namespace scrawl::reference {
 void run(const ActivationForward&);
 void run(const ActivationBackward&);
 void run(const Conv2dForward&);
+void run(const Conv2dPoolForward&);
 void run(const Conv2dBackwardData&);
 void run(const Conv2dBackwardWeight&);
 void run(const Gemm&);

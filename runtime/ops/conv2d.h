@@ -35,6 +35,11 @@ struct Conv2d {
              {read(&ActivationBackward::y, e.out(0)), read(&ActivationBackward::dy, e.dy(0)),
               write(&ActivationBackward::dx, dz)});
     }
+    gradients(e, dz);
+  }
+
+  /// Of x, w and b, from dz, the gradient of what the products add up to. x is input 0, then w, b, x_widths.
+  void gradients(Emit& e, TensorId dz) const {
     if (const auto dx = e.dx(0); dx != no_tensor)
       e.call("conv2d_backward_data", &Backend::conv2d_backward_data, Conv2dBackwardData{.params = params},
              {read(&Conv2dBackwardData::dy, dz), read(&Conv2dBackwardData::w, e.in(1)),

@@ -7,6 +7,8 @@ namespace {
 
 using Conv2d = EveryBackend;
 
+class Conv2dPool : public EveryBackend {};
+
 std::string name(std::string_view direction, const Conv2dCase& c, DType type) {
   const auto& p = c.params;
   return fmt::format(
@@ -97,6 +99,67 @@ TEST_P(Conv2d, backward_weight_agrees_with_the_reference) {
   });
 }
 
+PoolParams beside(std::int64_t height, std::int64_t width) {
+  return {.window_h = height, .window_w = width, .stride_h = height, .stride_w = width};
+}
+
+/// Of the cases, those whose result has a window of 2x2, which pools by 2x2, 2x1 or 4x2.
+template <class F>
+void each_pooled_case(F&& f) {
+  each_case([&](const Conv2dCase& c, DType type) {
+    const Shapes shapes(c);
+    if (shapes.y[2] < 2 || shapes.y[3] < 2) return;
+    const auto pool = c.activation == Activation::relu ? beside(2, 2)
+                      : shapes.y[2] < 4                ? beside(2, 1)
+                                                       : beside(4, 2);
+    const auto y = pool_output(pool, shapes.y);
+    const auto convolved = ragged(c.n, shapes.y[3]);
+    auto pooled = convolved;
+    for (auto& width : pooled.values()) width = std::floor(width / static_cast<double>(pool.window_w));
+    f(name("pool", c, type),
+      Conv2dPoolForward{.params = c.params,
+                        .pool = pool,
+                        .x = described(type, shapes.x),
+                        .w = described(type, shapes.w),
+                        .b = optional(c.bias, DType::f32, {c.k}),
+                        .y = described(type, y),
+                        .argmax = described(DType::u8, y),
+                        .convolved_widths = optional(c.widths, DType::i32, {c.n}),
+                        .y_widths = optional(c.widths, DType::i32, {c.n})},
+      Values{{"convolved_widths", convolved}, {"y_widths", pooled}});
+  });
+}
+
+/// argmax is exact: the cases' random numbers have no ties within rounding.
+TEST_P(Conv2dPool, forward_agrees_with_the_reference) {
+  each_pooled_case([this](const std::string& of, const Conv2dPoolForward& call, const Values& given) {
+    const auto sums = sum_of_products(call, static_cast<double>(call.w.shape.count() / call.w.shape[0]));
+    expect_agreement(of, call, given, [=](const Values& inputs, const Values& expected) {
+      auto tolerances = sums(inputs, expected);
+      tolerances.erase("argmax");
+      return tolerances;
+    });
+  });
+}
+
+TEST_P(Conv2dPool, ties_of_small_integers_go_to_the_first) {
+  each_pooled_case([this](const std::string& of, Conv2dPoolForward call, const Values& given) {
+    call.phase = KernelPhase::training;
+    expect_agreement(of + ".exact", call, small_integers(of, bound(call), given));
+  });
+}
+
+TEST_P(Conv2dPool, nan_wins_a_window_and_inference_keeps_no_argmax) {
+  Conv2dPoolForward call{.pool = beside(2, 2),
+                         .phase = KernelPhase::inference,
+                         .x = described(DType::f32, {1, 4, 4, 4}),
+                         .w = described(DType::f32, {8, 4, 1, 1}),
+                         .y = described(DType::f32, {1, 8, 2, 2})};
+  Tensor x(call.x.shape, 1);
+  x(0, 1, 1, 1) = NAN;
+  expect_agreement("conv2d.pool.nan", call, small_integers("conv2d.pool.nan", bound(call), {{"x", x}}));
+}
+
 TEST_P(Conv2d, small_integers_are_exact) {
   const auto exactly = [&](const std::string& of, auto call, const Values& given) {
     expect_agreement(of, call, small_integers(of, bound(call), given));
@@ -110,6 +173,7 @@ TEST_P(Conv2d, small_integers_are_exact) {
   });
 }
 
+INSTANTIATE_TEST_SUITE_P(on, Conv2dPool, testing::ValuesIn(backends_with<Conv2dPoolForward>()), backend_name);
 INSTANTIATE_TEST_SUITE_P(on, Conv2d, testing::ValuesIn(backends_with<Conv2dForward>()), backend_name);
 
 }  // namespace

@@ -74,6 +74,18 @@ inline const Operation<Conv2dForward> operation<Conv2dForward>{
      {"y", Role::output, &Conv2dForward::y}}};
 
 template <>
+inline const Operation<Conv2dPoolForward> operation<Conv2dPoolForward>{
+    "conv2d_pool_forward",
+    &Backend::conv2d_pool_forward,
+    {{"x", Role::input, &Conv2dPoolForward::x},
+     {"w", Role::input, &Conv2dPoolForward::w},
+     {"b", Role::input, &Conv2dPoolForward::b},
+     {"convolved_widths", Role::input, &Conv2dPoolForward::convolved_widths},
+     {"y_widths", Role::input, &Conv2dPoolForward::y_widths},
+     {"y", Role::output, &Conv2dPoolForward::y},
+     {"argmax", Role::output, &Conv2dPoolForward::argmax}}};
+
+template <>
 inline const Operation<Conv2dBackwardData> operation<Conv2dBackwardData>{
     "conv2d_backward_data",
     &Backend::conv2d_backward_data,

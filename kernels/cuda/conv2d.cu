@@ -1,0 +1,168 @@
+/// Convolution as an implicit product: a block makes a tile of y (pixels, channels) from patches of x, which
+/// are gathered into shared memory on the way to tensor cores, and weights (K, R S C). The gradient with
+/// respect to x is the same product, of dy's patches and weights turned around. A tile is written with bias
+/// and activation, or pooled, so that what was pooled is never stored; few tiles are split along the depth.
+///
+/// Predicted for mma_128x128 in bf16, per stage of 32 deep and warp: 32 mma, 12 ldmatrix, 4 cp.async with
+/// some 50 instructions of indices: shared memory is busy for 3/4 of the time that mma.sync takes at a
+/// Hopper's 1024 products a clock. Not measured.
+
+#include "kernels/conv2d.h"
+
+#include "kernels/check.h"
+#include "kernels/cuda/convolution_call.h"
+#include "kernels/cuda/planners.h"
+
+namespace SCRAWL_CUDA {
+
+namespace {
+
+template <class T, class Tile>
+using ConvolutionMemory = GemmMemory<T, Tile, Contiguous::depth, Contiguous::depth>;
+
+/// T: as stored. Sums: TensorSums or ExactSums. Blocks: tiles, parts of the depth, groups.
+template <class T, class Tile, class Sums, Fetch kFetch>
+SCRAWL_KERNEL SCRAWL_THREADS(threads_of<Tile>, 2) void convolve(Convolution<T> c, Result result,
+                                                                Pooling pooling, int depth_per_part) {
+  using Memory = ConvolutionMemory<T, Tile>;
+  constexpr int threads = threads_of<Tile>;
+  auto& memory = shared_memory<Memory>();
+  const int tiles_n = (c.columns + Tile::n - 1) / Tile::n, tile = static_cast<int>(block_index().x),
+            part = static_cast<int>(block_index().y), group = static_cast<int>(block_index().z),
+            m = tile / tiles_n * Tile::m, n = group * c.columns + tile % tiles_n * Tile::n,
+            n_end = (group + 1) * c.columns, begin = part * depth_per_part,
+            end = begin + depth_per_part < c.patches.depth ? begin + depth_per_part : c.patches.depth;
+  Sums sums;
+  memory.add_product(
+      sums, PatchSource<kFetch, T, typename Memory::StageA, threads>(c.patches, group, m, begin, end),
+      MatrixSource<kFetch, T, typename Memory::StageB, threads>(c.w, n, begin, n_end, end),
+      stages_of<T>(begin, end));
+  memory.gather(sums);
+  if (pooling.is_on)
+    write_pooled(result, pooling, c.patches.rows, memory.result, m, n, n_end);
+  else
+    write_tile(result, memory.result, m, n, result.m, n_end, part);
+}
+
+// ------------------------------------------------------------------------------------------------ launchers
+
+/// T: as stored. Sums: of a tile. Rows of w are as long as the depth. What no vectors can fetch passes
+/// through small tiles: the sums are the same.
+template <class T, class Tile, template <class> class Sums>
+void launch_convolution(const ConvolutionCall& c, const void* w, const Parts& parts, Bytes workspace,
+                        Stream stream) {
+  const auto result = c.result(parts.count > 1 ? reinterpret_cast<float*>(workspace.data()) : nullptr);
+  const Convolution<T> convolution{.patches = c.patches<T>(),
+                                   .w = {static_cast<const T*>(w), c.depth()},
+                                   .columns = static_cast<int>(c.columns())};
+  const auto launch_with = [&]<class Of, Fetch kFetch>() {
+    launch({.kernel = "convolve",
+            .blocks = {blocks_for(c.tiles<Of>(), 1), static_cast<unsigned>(parts.count),
+                       static_cast<unsigned>(c.groups)},
+            .threads = threads_of<Of>,
+            .shared_bytes = shared_size<ConvolutionMemory<T, Of>, Of::shared_budget>,
+            .stream = stream},
+           convolve<T, Of, Sums<Of>, kFetch>, convolution, result, c.pooling, parts.depth_per_part);
+  };
+  if (is_vector_aligned(c.read.data) && is_vector_aligned(w) &&
+      c.depth_c() * static_cast<std::int64_t>(sizeof(T)) % 16 == 0)
+    launch_with.template operator()<Tile, Fetch::vectors>();
+  else
+    launch_with.template operator()<SmallTile, Fetch::elements>();
+  if (parts.count > 1) add_parts(result, parts, stream);
+}
+
+using Launcher = void (*)(const ConvolutionCall&, const void* w, const Parts&, Bytes workspace, Stream);
+
+template <class Tile>
+Launcher launcher_of(DType type, F32Products products) {
+  if (type == DType::bf16) return launch_convolution<bf16, Tile, Bf16Sums>;
+  if (type == DType::f16) return launch_convolution<f16, Tile, F16Sums>;
+  if (products == F32Products::tf32) return launch_convolution<float, Tile, Tf32Sums>;
+  return launch_convolution<float, SmallTile, F32Sums>;
+}
+
+// ------------------------------------------------------------------------------------------------- planners
+
+void place(Conv2dForward& c) { make_channels_last(c.x, c.w, c.y); }
+void place(Conv2dPoolForward& c) { make_channels_last(c.x, c.w, c.y, c.argmax); }
+void place(Conv2dBackwardData& c) { make_channels_last(c.dy, c.w, c.dx); }
+
+void finish(const Conv2dForward& c, Stream stream) { zero_beyond(c.y, c.y_widths, stream); }
+void finish(const Conv2dPoolForward&, Stream) {}  // windows know their widths
+void finish(const Conv2dBackwardData& c, Stream stream) { zero_beyond(c.dx, c.x_widths, stream); }
+
+template <class Tile, class Call>
+Plan<Call> plan_tiles(Call& call, const Selection& selection) {
+  constexpr bool is_gradient = std::is_same_v<Call, Conv2dBackwardData>;
+  place(call);
+  const ConvolutionCall c = convolution_of(call);
+  refuse_large(c);
+  if (Tile::m % c.window != 0)
+    throw Refused("needs windows that divide {} pixels, got {}", Tile::m, c.window);
+  const auto parts = c.pooling.is_on
+                         ? Parts{.count = 1, .depth_per_part = static_cast<int>(c.depth())}
+                         : Parts::of(c.tiles<Tile>() * c.groups, c.depth(), selection.multiprocessors);
+  // Of a gradient, weights are turned around there first.
+  const auto weight_bytes =
+      is_gradient ? workspace_aligned(static_cast<std::size_t>(c.w.shape.count()) * size_of(c.w.type)) : 0;
+  return {.workspace_bytes = weight_bytes + parts.bytes(c.rows.count, c.written.shape[1]),
+          .run = [=, launcher = launcher_of<Tile>(c.read.type, selection.f32_products)](
+                     const Call& given, Bytes workspace, Stream stream) {
+            const auto own = convolution_of(given);
+            const void* w = own.w.data;
+            if constexpr (is_gradient) {
+              arrange_weights(own.w, own.groups, Rows::inputs, workspace.data(), own.depth(), stream);
+              w = workspace.data();
+            }
+            launcher(own, w, parts, workspace.subspan(weight_bytes), stream);
+            finish(given, stream);
+          }};
+}
+
+template <class Call>
+Plan<Call> plan_large(Call& call, const Selection& selection) {
+  const ConvolutionCall c = convolution_of(call);
+  if (c.read.type == DType::f32 && selection.f32_products != F32Products::tf32)
+    throw Refused("needs bf16, f16, or leave to round f32 to tf32");
+  if (c.columns() <= LargeTile::n / 2)
+    throw Refused("needs more than {} channels a group, got {}", LargeTile::n / 2, c.columns());
+  if (const auto tiles = c.tiles<LargeTile>() * c.groups; tiles < selection.multiprocessors)
+    throw Refused("needs {} tiles of {} x {}, one a multiprocessor, got {}", selection.multiprocessors,
+                  LargeTile::m, LargeTile::n, tiles);
+  return plan_tiles<LargeTile>(call, selection);
+}
+
+constexpr Variant<Conv2dForward> forward[] = {
+    {"narrow_64x64", Origin::native, conv2d_narrow},
+    {"implicit_128x128", Origin::native, plan_large<Conv2dForward>},
+    {"implicit_64x64", Origin::native, plan_tiles<SmallTile, Conv2dForward>},
+};
+constexpr Variant<Conv2dPoolForward> pool_forward[] = {
+    {"narrow_64x64", Origin::native, conv2d_pool_narrow},
+    {"implicit_128x128", Origin::native, plan_large<Conv2dPoolForward>},
+    {"implicit_64x64", Origin::native, plan_tiles<SmallTile, Conv2dPoolForward>},
+};
+constexpr Variant<Conv2dBackwardData> backward_data[] = {
+    {"implicit_128x128", Origin::native, plan_large<Conv2dBackwardData>},
+    {"implicit_64x64", Origin::native, plan_tiles<SmallTile, Conv2dBackwardData>},
+};
+
+}  // namespace
+
+Plan<Conv2dForward> conv2d_forward(Conv2dForward& call, const Selection& selection) {
+  check(call);
+  return first_variant<Conv2dForward>("conv2d_forward", forward, call, selection);
+}
+
+Plan<Conv2dPoolForward> conv2d_pool_forward(Conv2dPoolForward& call, const Selection& selection) {
+  check(call);
+  return first_variant<Conv2dPoolForward>("conv2d_pool_forward", pool_forward, call, selection);
+}
+
+Plan<Conv2dBackwardData> conv2d_backward_data(Conv2dBackwardData& call, const Selection& selection) {
+  check(call);
+  return first_variant<Conv2dBackwardData>("conv2d_backward_data", backward_data, call, selection);
+}
+
+}  // namespace SCRAWL_CUDA
