@@ -172,13 +172,8 @@ TEST_P(Table, does_every_operation) {
                                                             "pool_forward",
                                                             "pool_backward",
                                                             "window_widths",
-                                                            "batch_norm_forward",
-                                                            "batch_norm_inference",
-                                                            "batch_norm_backward",
                                                             "batch_norm_pool_forward",
                                                             "batch_norm_pool_backward",
-                                                            "running_update",
-                                                            "fold_batch_norm",
                                                             "lstm_forward",
                                                             "lstm_backward"};
   EXPECT_EQ(missing(backend()), target_of(backend()) ? not_on_devices : std::vector<std::string_view>{});
