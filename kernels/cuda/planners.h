@@ -40,6 +40,13 @@ Plan<BatchNormInference> batch_norm_inference(BatchNormInference&, const Selecti
 Plan<BatchNormBackward> batch_norm_backward(BatchNormBackward&, const Selection&);
 Plan<RunningUpdate> running_update(RunningUpdate&, const Selection&);
 Plan<FoldBatchNorm> fold_batch_norm(FoldBatchNorm&, const Selection&);
+// norm_pool.cu
+Plan<BatchNormPoolForward> batch_norm_pool_forward(BatchNormPoolForward&, const Selection&);
+Plan<BatchNormPoolBackward> batch_norm_pool_backward(BatchNormPoolBackward&, const Selection&);
+// pool.cu
+Plan<PoolForward> pool_forward(PoolForward&, const Selection&);
+Plan<PoolBackward> pool_backward(PoolBackward&, const Selection&);
+Plan<WindowWidths> window_widths(WindowWidths&, const Selection&);
 // optimizer.cu
 Plan<GradientNorm> gradient_norm(GradientNorm&, const Selection&);
 Plan<OptimizerStep> optimizer_step(OptimizerStep&, const Selection&);
