@@ -38,14 +38,14 @@ struct Floats {
 
 /// The address must be a multiple of all the bytes.
 template <int N, class T>
-SCRAWL_DEVICE Stored<T, N> load_stored(const T* from) {
+SCRAWL_DEVICE Stored<T, N> load_stored(const T* from, Place place = Place::here()) {
   using Result = Stored<T, N>;
   const auto* const units = reinterpret_cast<const typename Result::Unit*>(from);
   Result stored;
   if constexpr (Result::units == 1) {
     stored.values[0] = *units;
   } else {
-    const auto vector = load_vector<Result::units>(units);
+    const auto vector = load_vector<Result::units>(units, place);
 #pragma unroll
     for (int i = 0; i < Result::units; ++i) stored.values[i] = vector[i];
   }
@@ -53,7 +53,7 @@ SCRAWL_DEVICE Stored<T, N> load_stored(const T* from) {
 }
 
 template <class T, int N>
-SCRAWL_DEVICE void store_stored(T* to, const Stored<T, N>& stored) {
+SCRAWL_DEVICE void store_stored(T* to, const Stored<T, N>& stored, Place place = Place::here()) {
   using Unit = typename Stored<T, N>::Unit;
   constexpr int units = Stored<T, N>::units;
   if constexpr (units == 1) {
@@ -62,7 +62,7 @@ SCRAWL_DEVICE void store_stored(T* to, const Stored<T, N>& stored) {
     Vector<Unit, units> vector;
 #pragma unroll
     for (int i = 0; i < units; ++i) vector[i] = stored.values[i];
-    store_vector(reinterpret_cast<Unit*>(to), vector);
+    store_vector(reinterpret_cast<Unit*>(to), vector, place);
   }
 }
 
@@ -85,13 +85,13 @@ SCRAWL_DEVICE Floats<N> to_floats(const Stored<T, N>& stored) {
 }
 
 template <class T, int N>
-SCRAWL_DEVICE void store_floats(T* to, const Floats<N>& x) {
+SCRAWL_DEVICE void store_floats(T* to, const Floats<N>& x, Place place = Place::here()) {
   struct Elements {
     T values[N];
   } elements;
 #pragma unroll
   for (int i = 0; i < N; ++i) elements.values[i] = from_float<T>(x[i]);
-  store_stored(to, std::bit_cast<Stored<T, N>>(elements));
+  store_stored(to, std::bit_cast<Stored<T, N>>(elements), place);
 }
 
 /// An Operation is what a kernel does, with its operands: `vector` elements make up its widest vector;

@@ -39,6 +39,19 @@ Plan<Unflatten> unflatten(Unflatten&, const Selection&);
 // elementwise.cu
 Plan<Add> add(Add&, const Selection&);
 Plan<Dropout> dropout(Dropout&, const Selection&);
+// norm.cu
+Plan<BatchNormForward> batch_norm_forward(BatchNormForward&, const Selection&);
+Plan<BatchNormInference> batch_norm_inference(BatchNormInference&, const Selection&);
+Plan<BatchNormBackward> batch_norm_backward(BatchNormBackward&, const Selection&);
+Plan<RunningUpdate> running_update(RunningUpdate&, const Selection&);
+Plan<FoldBatchNorm> fold_batch_norm(FoldBatchNorm&, const Selection&);
+// norm_pool.cu
+Plan<BatchNormPoolForward> batch_norm_pool_forward(BatchNormPoolForward&, const Selection&);
+Plan<BatchNormPoolBackward> batch_norm_pool_backward(BatchNormPoolBackward&, const Selection&);
+// pool.cu
+Plan<PoolForward> pool_forward(PoolForward&, const Selection&);
+Plan<PoolBackward> pool_backward(PoolBackward&, const Selection&);
+Plan<WindowWidths> window_widths(WindowWidths&, const Selection&);
 // optimizer.cu
 Plan<GradientNorm> gradient_norm(GradientNorm&, const Selection&);
 Plan<OptimizerStep> optimizer_step(OptimizerStep&, const Selection&);

@@ -23,12 +23,22 @@ inline const std::vector<PoolCase> pool_cases{
     {2, 16, 6, 8},
     {2, 17, 7, 7},
     {1, 32, 16, 24},
+    {1, 72, 4, 5},   // lanes of a GPU's block across channels straddle: 9 vectors of 8
+    {1, 264, 3, 4},  // several f32 blocks across channels
+    {2, 62, 5, 4},
     {2, 33, 8, 10, {.window_h = 2, .window_w = 1, .stride_h = 2, .stride_w = 1}},
     {2, 16, 8, 11, {.window_h = 2, .window_w = 1, .stride_h = 2, .stride_w = 1}},
     {2, 5, 9, 7, {.window_h = 3, .window_w = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1}},
     {2, 16, 9, 7, {.window_h = 3, .window_w = 2, .stride_h = 1, .stride_w = 2, .pad_h = 1}},
     {1, 4, 6, 6, {.window_h = 2, .window_w = 2, .stride_h = 3, .stride_w = 3}},
     {1, 2, 20, 21, {.window_h = 17, .window_w = 17, .stride_h = 2, .stride_w = 2}},  // i32 argmax
+    {1, 1, 1, 1, {.window_h = 1, .window_w = 1, .stride_h = 1, .stride_w = 1}},
+    {1, 8, 1, 3, {.window_h = 3, .window_w = 3, .stride_h = 2, .stride_w = 1, .pad_h = 2, .pad_w = 2}},
+    {1,
+     8,
+     17,
+     18,
+     {.window_h = 16, .window_w = 17, .stride_h = 16, .stride_w = 17}},  // i32 argmax, without overlap
     {2, 3, 4, 5, {.window_h = 4, .window_w = 5, .stride_h = 1, .stride_w = 1}},
     {5, 17, 6, 13, {}, Optional::present},
     {5, 16, 6, 12, {.window_h = 2, .window_w = 1, .stride_h = 2, .stride_w = 1}, Optional::present},

@@ -258,6 +258,105 @@ TEST(mutation, elementwise) {
   score.expect_all();
 }
 
+TEST(mutation, pooling) {
+  Score score;
+  std::vector<Problem> problems;
+  const PoolParams overlapping{.window_h = 3, .window_w = 3, .pad_h = 1, .pad_w = 1};
+  const PoolParams wide{.window_h = 17, .window_w = 17, .stride_h = 17, .stride_w = 17};  // i32 argmax
+  for (const auto& p : {PoolParams{}, overlapping, wide})
+    for (const auto kind : {PoolKind::max, PoolKind::average}) {
+      PoolParams params = p;
+      params.kind = kind;
+      const Shape x = p.window_h == 17 ? Shape{1, 8, 18, 18} : Shape{2, 8, 5, 6}, y = pool_output(p, x);
+      const auto argmax = kind == PoolKind::max ? described(argmax_type(p), y) : View{};
+      const PoolForward forward{
+          .params = params, .x = described(DType::bf16, x), .y = described(DType::bf16, y), .argmax = argmax};
+      const auto name = fmt::format("pool {}", problems.size());
+      problems.push_back(problem(name, forward));
+      Values indices;
+      PoolForward copy = forward;
+      if (argmax.present())
+        indices["argmax"] = specified(forward, complete(name, bound(copy), {})).at("argmax");
+      problems.push_back(problem(
+          name + " backward",
+          PoolBackward{.params = params, .dy = forward.y, .argmax = argmax, .dx = forward.x}, indices));
+    }
+  mutate(problems, score);
+  score.expect_all();
+}
+
+TEST(mutation, batch_norm) {
+  Score score;
+  std::vector<Problem> problems;
+  const auto x = described(DType::bf16, {3, 16, 9, 11}), c = described(DType::f32, {16});
+  const auto widths = described(DType::i32, {3});
+  const Values valid{{"widths", ragged(3, 11)}, {"x_widths", ragged(3, 11)}, {"y_widths", ragged(3, 5)}};
+  Values given = valid;
+  given["variance"] = Tensor(c.shape, 1.5);
+  problems.push_back(problem(
+      "batch norm",
+      BatchNormForward{.x = x, .gamma = c, .beta = c, .y = x, .mean = c, .variance = c, .widths = widths},
+      valid));
+  problems.push_back(problem("batch norm backward",
+                             BatchNormBackward{.activation = Activation::relu,
+                                               .x = x,
+                                               .dy = x,
+                                               .gamma = c,
+                                               .beta = c,
+                                               .mean = c,
+                                               .variance = c,
+                                               .dx = x,
+                                               .dgamma = c,
+                                               .dbeta = c,
+                                               .widths = widths},
+                             given));
+  for (const auto& pool : {PoolParams{}, PoolParams{.window_w = 3}}) {
+    const auto y = described(DType::bf16, pool_output(pool, x.shape));
+    const BatchNormPoolForward forward{.pool = pool,
+                                       .x = x,
+                                       .gamma = c,
+                                       .beta = c,
+                                       .y = y,
+                                       .argmax = described(DType::u8, y.shape),
+                                       .mean = c,
+                                       .variance = c,
+                                       .x_widths = widths,
+                                       .y_widths = widths};
+    const auto name = fmt::format("batch norm and pool {}", pool.window_w);
+    problems.push_back(problem(name, forward, valid));
+    BatchNormPoolForward copy = forward;
+    const auto outputs = specified(forward, complete(name, bound(copy), valid));
+    Values pooled = given;
+    for (const auto* output : {"y", "argmax"}) pooled[output] = outputs.at(output);
+    problems.push_back(problem(name + " backward",
+                               BatchNormPoolBackward{.pool = pool,
+                                                     .x = x,
+                                                     .y = y,
+                                                     .dy = y,
+                                                     .argmax = forward.argmax,
+                                                     .gamma = c,
+                                                     .mean = c,
+                                                     .variance = c,
+                                                     .dx = x,
+                                                     .dgamma = c,
+                                                     .dbeta = c,
+                                                     .x_widths = widths,
+                                                     .y_widths = widths},
+                               pooled));
+  }
+  Tensor control(Shape{Control::count});
+  problems.push_back(problem("running variance",
+                             RunningUpdate{.moment = RunningUpdate::Moment::variance,
+                                           .height = 5,
+                                           .running = c,
+                                           .value = c,
+                                           .widths = described(DType::i32, {40}),
+                                           .control = described(DType::f32, {Control::count})},
+                             {{"widths", ragged(40, 3)}, {"control", control}}));
+  mutate(problems, score);
+  score.expect_all();
+}
+
 TEST(mutation, optimizer) {
   Score score;
   std::vector<Problem> problems;

@@ -219,6 +219,27 @@ TEST_P(Norm, fused_with_pooling_backward_agrees_with_the_reference) {
     }
 }
 
+/// Ours alone: a library's ReLU may make 0 of NaN.
+TEST_P(Norm, nan_spoils_its_channel_and_no_other) {
+  const NormCase c{2, 16, 3, 5};
+  const auto under = settings_of(backend(), Sums::shifted);
+  const Tolerance close{.absolute = everywhere(1e-5)};  // of values about 1, in f32
+  const auto rule = [&](const Values&, const Values&) {
+    return Tolerances{{"mean", close}, {"variance", close}, {"y", close}};
+  };
+  for (const auto activation : {Activation::none, Activation::relu}) {
+    const auto of = name("forward.nan", c, activation, DType::f32);
+    Values values = inputs(of, c, DType::f32);
+    values.at("x")(1, 3, 2, 4) = NAN;
+    expect_agreement(of, forward(c, activation, DType::f32), values, rule, &under);
+  }
+  const NormPoolCase pooled{c};
+  const auto of = name("forward.nan", pooled, DType::f32);
+  Values values = pool_inputs(of, pooled, DType::f32);
+  values.at("x")(1, 3, 2, 4) = NAN;  // beyond the windows: only the moments see it
+  expect_agreement(of, NormPool(pooled, DType::f32).forward, values, rule, &under);
+}
+
 TEST_P(Norm, running_statistics_agree_with_the_reference) {
   for (const auto moment : {RunningUpdate::Moment::mean, RunningUpdate::Moment::variance})
     for (const auto widths : {Optional::absent, Optional::present})

@@ -1,0 +1,182 @@
+/// Moments of images in one pass: each lane sums x - shift and its square, the shift being its first pixel,
+/// so that a mean far from zero costs no digits; lanes and then blocks are merged by their means. 2 or 4
+/// bytes are read an element, once.
+
+#include "kernels/cuda/moments.h"
+
+#include <cmath>
+
+#include "kernels/cuda/device/reduce.h"
+
+namespace SCRAWL_CUDA {
+
+namespace {
+
+template <class T, int kVector>
+SCRAWL_KERNEL SCRAWL_THREADS(ImageBlocks::threads, 3) void sum_pixels(ImageBlocks blocks, Widths widths,
+                                                                      const T* x, Partials partials) {
+  const OwnPixels own(blocks);
+  const Validity valid(own, widths);
+  OwnMoments<kVector> sums;
+  using Read = Loaded<Stored<T, kVector>>;
+  const auto load = [&](int i) {
+    Read pixel;
+    pixel.is_valid = valid[i];
+    if (pixel.is_valid) pixel.operands = load_stored<kVector>(x + own.offset(i));
+    return pixel;
+  };
+  each_pixel<pixels_in_flight<kVector>>(own, load, [&](int, const Read& pixel) {
+    if (!pixel.is_valid) return;
+    const auto values = to_floats(pixel.operands);
+    if (sums.count++ == 0) sums.shift = values;
+#pragma unroll
+    for (int j = 0; j < kVector; ++j) {
+      const float deviation = values[j] - sums.shift[j];
+      sums.first[j] += deviation;
+      sums.second[j] = fmaf(deviation, deviation, sums.second[j]);
+    }
+  });
+  if (sums.count > 0) {
+    const float each = 1 / static_cast<float>(sums.count);
+#pragma unroll
+    for (int j = 0; j < kVector; ++j) {
+      const float mean = sums.first[j] * each, about_it = sums.second[j] - sums.first[j] * mean;
+      sums.first[j] = mean;
+      sums.second[j] = about_it < 0 ? 0 : about_it;  // NaN stays NaN
+    }
+  }
+  leave(own, sums, partials);
+}
+
+// -------------------------------------------------------------------------------------------------- merge
+
+struct Merge {
+  static constexpr int threads = 256, lanes = 8, rows = threads / lanes;  ///< 32 bytes of channels, and parts
+};
+
+/// Sums over parts, in f64: differences of large ones then keep more digits than f32 has.
+struct Triple {
+  double a = 0, b = 0, c = 0;
+
+  SCRAWL_DEVICE void operator+=(const Triple& other) {
+    a += other.a;
+    b += other.b;
+    c += other.c;
+  }
+};
+
+struct MergeTile {
+  Triple sums[Merge::threads];
+  PerWarp<double> scratch;
+};
+constexpr std::size_t merge_bytes = shared_size<MergeTile, 6656>;
+
+/// The parts of a channel: the sum is in row 0. All lanes call; term(part, at) gives what part `part` adds.
+template <class Term>
+SCRAWL_DEVICE Triple merge_parts(Triple (&sums)[Merge::threads], int parts, int channels, int channel,
+                                 int row, Term term) {
+  Triple own;
+  if (channel < channels) {
+#pragma unroll 4
+    for (int part = row; part < parts; part += Merge::rows)
+      own += term(part, std::int64_t{part} * channels + channel);
+  }
+  sums[thread_index()] = own;
+  reduce_rows(Merge::rows, row, Merge::lanes, [&](int into, int from) { sums[into] += sums[from]; });
+  return sums[thread_index()];
+}
+
+SCRAWL_KERNEL SCRAWL_THREADS(Merge::threads) void merge_moments(Partials partials, int channels, float* mean,
+                                                                float* variance) {
+  auto& tile = shared_memory<MergeTile>();
+  const int row = thread_index() / Merge::lanes;
+  const int channel = static_cast<int>(block_index().x) * Merge::lanes + thread_index() % Merge::lanes;
+  const double shift = partials.parts > 0 && channel < channels ? partials.shift[channel] : 0;
+  const auto [count, sum, squares] = merge_parts(
+      tile.sums, partials.parts, channels, channel, row, [&](int part, std::int64_t at) -> Triple {
+        const double pixels = partials.counts[part],
+                     deviation = partials.shift[at] - shift + partials.first[at];
+        return {pixels, pixels * deviation, partials.second[at] + pixels * deviation * deviation};
+      });
+  if (row != 0 || channel >= channels) return;
+  const double deviation = count > 0 ? sum / count : 0;
+  const double about_it = squares - sum * deviation;
+  mean[channel] = static_cast<float>(shift + deviation);
+  variance[channel] = about_it < 0 ? 0 : static_cast<float>(about_it / (count > 0 ? count : 1));
+}
+
+struct Gradients {
+  float epsilon;
+  const float* variance;
+  float *dgamma, *dbeta, *per_pixel;
+  std::int64_t images;
+  int height, width;
+  const std::int32_t* widths;
+};
+
+SCRAWL_KERNEL SCRAWL_THREADS(Merge::threads) void merge_sums(Gradients of, Partials partials, int channels) {
+  auto& tile = shared_memory<MergeTile>();
+  double columns = static_cast<double>(of.images) * of.width;
+  if (of.widths) {
+    columns = 0;
+    for (std::int64_t n = thread_index(); n < of.images; n += Merge::threads) columns += of.widths[n];
+    columns = reduce_block(columns, Plus{}, tile.scratch);
+  }
+  const int row = thread_index() / Merge::lanes;
+  const int channel = static_cast<int>(block_index().x) * Merge::lanes + thread_index() % Merge::lanes;
+  const auto sums = merge_parts(
+      tile.sums, partials.parts, channels, channel, row,
+      [&](int, std::int64_t at) -> Triple { return {.b = partials.first[at], .c = partials.second[at]}; });
+  const double pixels = columns * of.height;
+  if (channel == 0 && row == 0) *of.per_pixel = pixels > 0 ? static_cast<float>(1 / pixels) : 0;
+  if (row != 0 || channel >= channels) return;
+  of.dbeta[channel] = static_cast<float>(sums.b);
+  of.dgamma[channel] =
+      static_cast<float>(sums.c / sqrt(static_cast<double>(of.variance[channel]) + of.epsilon));
+}
+
+Launch launch_of_merge(std::string_view kernel, std::int64_t channels, Stream stream) {
+  return {.kernel = kernel,
+          .blocks = {blocks_for(channels, Merge::lanes)},
+          .threads = Merge::threads,
+          .shared_bytes = merge_bytes,
+          .stream = stream};
+}
+
+}  // namespace
+
+void take_moments(const View& x, const View& widths, const View& mean, const View& variance, Bytes workspace,
+                  int multiprocessors, Stream stream) {
+  const auto channels = x.shape[1];
+  dispatch_channels(
+      [&]<class T, int kVector>() {
+        const ImageBlocks blocks(x.shape, kVector, multiprocessors);
+        const Partials partials(workspace, blocks.parts, channels);
+        launch({.kernel = "sum_pixels",
+                .blocks = blocks.blocks(),
+                .threads = ImageBlocks::threads,
+                .shared_bytes = moments_bytes<kVector>,
+                .stream = stream},
+               sum_pixels<T, kVector>, blocks, Widths(widths, x.shape[3]), x.as<const T>(), partials);
+        launch(launch_of_merge("merge_moments", channels, stream), merge_moments, partials,
+               static_cast<int>(channels), mean.as<float>(), variance.as<float>());
+      },
+      x);
+}
+
+void merge_gradients(const GradientSums& of, const Partials& partials, Stream stream) {
+  const auto channels = of.dgamma.shape[0];
+  const Gradients gradients{.epsilon = of.epsilon,
+                            .variance = of.variance.as<const float>(),
+                            .dgamma = of.dgamma.as<float>(),
+                            .dbeta = of.dbeta.as<float>(),
+                            .per_pixel = of.per_pixel,
+                            .images = of.pixels[0],
+                            .height = static_cast<int>(of.pixels[2]),
+                            .width = static_cast<int>(of.pixels[3]),
+                            .widths = of.widths.as<const std::int32_t>()};
+  launch(launch_of_merge("merge_sums", channels, stream), merge_sums, gradients, partials,
+         static_cast<int>(channels));
+}
+
+}  // namespace SCRAWL_CUDA
