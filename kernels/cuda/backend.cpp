@@ -39,6 +39,8 @@ const Backend& backend() {
       .dense_forward = dense_forward,
       .dense_backward_data = dense_backward_data,
       .dense_backward_weight = dense_backward_weight,
+      .lstm_forward = lstm_forward,
+      .lstm_backward = lstm_backward,
       .softmax_forward = softmax_forward,
       .softmax_backward = softmax_backward,
       .cross_entropy = cross_entropy,
