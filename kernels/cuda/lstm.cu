@@ -205,12 +205,20 @@ Plan<LstmBackward> around(LstmBackward& call, const Selection& selection,
 }
 
 template <class Call>
+Plan<Call> plan_resident(Call& call, const Selection& selection) {
+  return around(call, selection, resident(call, selection));
+}
+
+template <class Call>
 Plan<Call> plan_steps(Call& call, const Selection& selection) {
   return around(call, selection, step_by_step(call, selection));
 }
 
 template <class Call>
-constexpr Variant<Call> variants[] = {{"steps", Origin::native, plan_steps<Call>}};
+constexpr Variant<Call> variants[] = {
+    {"resident", Origin::native, plan_resident<Call>},
+    {"steps", Origin::native, plan_steps<Call>},
+};
 
 }  // namespace
 

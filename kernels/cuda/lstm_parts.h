@@ -92,6 +92,10 @@ struct Recurrence {
 using ForwardRecurrence = Recurrence<LstmForward, LstmSums>;
 using BackwardRecurrence = Recurrence<LstmBackward, LstmGradients>;
 
+/// One kernel for all steps, on tensor cores. Refuses types and sizes. lstm_resident.cu
+ForwardRecurrence resident(const LstmForward&, const Selection&);
+BackwardRecurrence resident(const LstmBackward&, const Selection&);
+
 /// A product and a kernel for the cells at each step: any size and type. lstm_steps.cu
 ForwardRecurrence step_by_step(const LstmForward&, const Selection&);
 BackwardRecurrence step_by_step(const LstmBackward&, const Selection&);
