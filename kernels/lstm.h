@@ -8,8 +8,9 @@
 /// the states after each sequence's last step in its direction (h0, c0 where the length is 0), or absent.
 /// x, y, w_ih, w_hh: f32, bf16 or f16, one type; h0, hn like x; c0, cn f32. Sums, gates and cells in f32;
 /// backward may round the gradients of the gates' sums to the storage type, to multiply with them.
-/// reserve: opaque bytes (u8, rank 1) that carry forward's activations to backward; the planner sets the
-/// extent; absent in inference. Padding changes no bit of any valid output or gradient of another sample.
+/// reserve: opaque bytes (u8, rank 1), aligned as workspaces are, that carry forward's activations to
+/// backward; the planner sets the extent; absent in inference. Padding changes no bit of any valid output or
+/// gradient of another sample.
 /// backward overwrites dx (zero beyond lengths), dw_ih, dw_hh, db (all f32) and dh0, dc0 where present;
 /// dhn, dcn are absent where zero. No aliasing.
 /// Source: Hochreiter & Schmidhuber, 1997; Graves & Schmidhuber, 2005.

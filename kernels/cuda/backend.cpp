@@ -53,6 +53,8 @@ const Backend& backend() {
       .batch_norm_pool_backward = batch_norm_pool_backward,
       .running_update = running_update,
       .fold_batch_norm = fold_batch_norm,
+      .lstm_forward = lstm_forward,
+      .lstm_backward = lstm_backward,
       .softmax_forward = softmax_forward,
       .softmax_backward = softmax_backward,
       .cross_entropy = cross_entropy,

@@ -118,7 +118,13 @@ Operands operands_of(const DenseBackwardWeight& c) {
   return {as_matrix(c.dy), as_matrix(c.x), Transpose::yes, Transpose::no, {}, c.dw};
 }
 
-void place(Gemm& c) { make_row_major(c.a, c.b, c.y); }
+/// Rows of a and b may lie apart: those of some columns of a wider matrix.
+void place(Gemm& c) {
+  for (auto* operand : {&c.a, &c.b})
+    if (operand->layout || operand->strides[1] != 1 || operand->strides[0] < operand->shape[1])
+      make_row_major(*operand);
+  make_row_major(c.y);
+}
 void place(DenseForward& c) { make_row_major(c.x, c.w, c.b, c.y); }
 void place(DenseBackwardData& c) { make_row_major(c.dy, c.w, c.dx); }
 void place(DenseBackwardWeight& c) { make_row_major(c.x, c.dy, c.dw, c.db); }
@@ -130,12 +136,13 @@ std::int64_t tiles_of(const Operands& o) {
 
 /// Whether rows of a matrix are whole vectors of 16 bytes.
 bool is_in_vectors(const View& x) {
-  return is_vector_aligned(x.data) && x.shape[1] * static_cast<std::int64_t>(size_of(x.type)) % 16 == 0;
+  const auto element = static_cast<std::int64_t>(size_of(x.type));
+  return is_vector_aligned(x.data) && x.shape[1] * element % 16 == 0 && x.strides[0] * element % 16 == 0;
 }
 
 template <class T>
 Matrix<T> matrix_of(const View& x) {
-  return {x.as<const T>(), x.shape[1]};
+  return {x.as<const T>(), x.strides[0]};
 }
 
 /// Calls f<kA, kB>() with what lies contiguous in the operands.

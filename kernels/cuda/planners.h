@@ -19,6 +19,9 @@ Plan<Gemm> gemm(Gemm&, const Selection&);
 Plan<DenseForward> dense_forward(DenseForward&, const Selection&);
 Plan<DenseBackwardData> dense_backward_data(DenseBackwardData&, const Selection&);
 Plan<DenseBackwardWeight> dense_backward_weight(DenseBackwardWeight&, const Selection&);
+// lstm.cu
+Plan<LstmForward> lstm_forward(LstmForward&, const Selection&);
+Plan<LstmBackward> lstm_backward(LstmBackward&, const Selection&);
 // softmax.cu
 Plan<SoftmaxForward> softmax_forward(SoftmaxForward&, const Selection&);
 Plan<SoftmaxBackward> softmax_backward(SoftmaxBackward&, const Selection&);

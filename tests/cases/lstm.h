@@ -1,6 +1,7 @@
 #pragma once
 /// LSTM layers: hidden sizes beside multiples of 16, ragged lengths with an empty sequence, single steps;
-/// more cells, samples and columns than one pass of a blocked product takes (128, 7 and 64 on the CPU).
+/// more cells, samples and columns than one pass of a blocked product takes (128, 7 and 64 on the CPU); units
+/// and samples beside and on the edges of a GPU's blocks (32 or 64 units, 16 samples or some times that).
 
 #include <vector>
 
@@ -34,6 +35,15 @@ inline const std::vector<LstmCase> lstm_cases{
     {4, 70, 16, 65, 2},
     {5, 6, 130, 64, 1, Optional::present},
     {3, 0, 4, 6, 2},
+    {0, 3, 4, 16, 2, Optional::absent, States::given},
+    {3, 17, 5, 48, 2, Optional::present, States::given},
+    {2, 34, 3, 16, 1, Optional::present},
+};
+
+/// More units than a block of a GPU has registers for, and than it loads at once: once, in bf16.
+inline const std::vector<LstmCase> wide_lstm_cases{
+    {3, 2, 3, 208, 1, Optional::absent, States::given},
+    {3, 2, 3, 272, 1, Optional::present},
 };
 
 }  // namespace scrawl::test

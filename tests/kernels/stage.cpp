@@ -64,12 +64,14 @@ bool GuardedBuffer::guards_intact() const {
 
 Stage::Stage(const Backend& backend, std::vector<Bound> operands, std::size_t workspace_bytes, Memory memory)
     : backend_(backend), target_(target_of(backend)), memory_(memory), workspace_(workspace_bytes) {
-  const auto shift = [&](const View& view) { return memory == Memory::misaligned ? size_of(view.type) : 0; };
+  const auto shift = [&](const Bound& operand) {
+    return memory == Memory::misaligned && operand.name != "reserve" ? size_of(operand.view->type) : 0;
+  };
   for (auto& operand : operands) {
-    const auto bytes = backend.bytes(*operand.view) + shift(*operand.view);
+    const auto bytes = backend.bytes(*operand.view) + shift(operand);
     held_.push_back({.operand = std::move(operand), .buffer = GuardedBuffer(bytes)});
   }
-  for (auto& held : held_) held.memory = held.buffer.bytes().subspan(shift(*held.operand.view));
+  for (auto& held : held_) held.memory = held.buffer.bytes().subspan(shift(held.operand));
   if (memory == Memory::in_place)
     for (auto& held : held_) take_place(held);
   for (auto& held : held_) held.operand.view->data = held.memory.data();

@@ -49,7 +49,7 @@ class GuardedBuffer {
   std::vector<std::byte> memory_;
 };
 
-/// misaligned: operands start one element behind where memory does.
+/// misaligned: operands, but for the reserve (lstm.h), start one element behind where memory does.
 enum class Memory : std::uint8_t { apart, in_place, misaligned };
 
 class Stage {
