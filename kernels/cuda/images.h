@@ -11,13 +11,13 @@
 
 namespace SCRAWL_CUDA {
 
-/// Pixels of N images of H x W, in vectors of kVector channels.
+/// Pixels of N images of H x W, in vectors of channels.
 struct ImageBlocks {
   static constexpr int threads = 256;
   static constexpr int most_lanes = 64;         ///< across channels
   static constexpr int per_multiprocessor = 6;  ///< whole waves of two blocks at once, or of three
   static constexpr int least = 4;               ///< pixels of a lane, where there are enough
-  static constexpr std::int64_t longest = std::int64_t{1} << 30;
+  static constexpr std::int64_t longest = std::int64_t{1} << 30;  ///< stretch: lanes count in 32 bits
 
   int channels, vector, vectors;  ///< of a pixel; a vector has `vector` channels
   int lanes, rows;                ///< of a block: vectors of a pixel, and pixels at once
@@ -38,8 +38,8 @@ struct ImageBlocks {
         height(std::max<std::int64_t>(h, 1)),
         width(std::max<std::int64_t>(w, 1)) {
     const std::int64_t enough = std::max(1, multiprocessors * per_multiprocessor / std::max(1, tiles));
-    const auto wanted = std::clamp<std::int64_t>(ceil_of<std::int64_t>(pixels, std::int64_t{rows} * least),
-                                                 ceil_of(pixels, longest), enough);
+    const auto each_lane = ceil_of<std::int64_t>(pixels, std::int64_t{rows} * least);
+    const auto wanted = std::max(ceil_of(pixels, longest), std::min(each_lane, enough));
     stretch = wanted > 0 ? ceil_of(pixels, wanted) : 1;
     parts = static_cast<int>(ceil_of(pixels, stretch));
   }
