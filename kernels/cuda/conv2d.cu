@@ -133,17 +133,17 @@ Plan<Call> plan_large(Call& call, const Selection& selection) {
   return plan_tiles<LargeTile>(call, selection);
 }
 
-constexpr Variant<Conv2dForward> forward[] = {
+constexpr Variant<Conv2dForward> forward_variants[] = {
     {"narrow_64x64", Origin::native, conv2d_narrow},
     {"implicit_128x128", Origin::native, plan_large<Conv2dForward>},
     {"implicit_64x64", Origin::native, plan_tiles<SmallTile, Conv2dForward>},
 };
-constexpr Variant<Conv2dPoolForward> pool_forward[] = {
+constexpr Variant<Conv2dPoolForward> pool_variants[] = {
     {"narrow_64x64", Origin::native, conv2d_pool_narrow},
     {"implicit_128x128", Origin::native, plan_large<Conv2dPoolForward>},
     {"implicit_64x64", Origin::native, plan_tiles<SmallTile, Conv2dPoolForward>},
 };
-constexpr Variant<Conv2dBackwardData> backward_data[] = {
+constexpr Variant<Conv2dBackwardData> data_variants[] = {
     {"implicit_128x128", Origin::native, plan_large<Conv2dBackwardData>},
     {"implicit_64x64", Origin::native, plan_tiles<SmallTile, Conv2dBackwardData>},
 };
@@ -152,17 +152,17 @@ constexpr Variant<Conv2dBackwardData> backward_data[] = {
 
 Plan<Conv2dForward> conv2d_forward(Conv2dForward& call, const Selection& selection) {
   check(call);
-  return first_variant<Conv2dForward>("conv2d_forward", forward, call, selection);
+  return first_variant<Conv2dForward>("conv2d_forward", forward_variants, call, selection);
 }
 
 Plan<Conv2dPoolForward> conv2d_pool_forward(Conv2dPoolForward& call, const Selection& selection) {
   check(call);
-  return first_variant<Conv2dPoolForward>("conv2d_pool_forward", pool_forward, call, selection);
+  return first_variant<Conv2dPoolForward>("conv2d_pool_forward", pool_variants, call, selection);
 }
 
 Plan<Conv2dBackwardData> conv2d_backward_data(Conv2dBackwardData& call, const Selection& selection) {
   check(call);
-  return first_variant<Conv2dBackwardData>("conv2d_backward_data", backward_data, call, selection);
+  return first_variant<Conv2dBackwardData>("conv2d_backward_data", data_variants, call, selection);
 }
 
 }  // namespace SCRAWL_CUDA

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "kernels/cuda/divisor.h"
+#include "kernels/cuda/device/divisor.h"
 #include "kernels/cuda/elements.h"
 #include "kernels/cuda/operands.h"
 

@@ -1,37 +1,34 @@
 #pragma once
-/// Division by a number that a launch knows: a multiplication and a shift in place of some twenty
-/// instructions.
+/// Division by a number that is known before the launch: a product and a shift.
 
+#include <bit>
 #include <cstdint>
 
 #include "kernels/cuda/device/target.h"
 
 namespace SCRAWL_CUDA {
 
-/// Divides 0 .. 2^31 - 1 by 1 .. 2^31 - 1. Source: Granlund and Montgomery, "Division by invariant integers
-/// using multiplication", 1994: with l = ceil(log2 d), m = ceil(2^(31 + l) / d) fits 32 bits and
-/// floor(n / d) = floor(n m / 2^(31 + l)) for n < 2^31.
-class Divisor {
- public:
+/// n / divisor for n and divisor below 2^31. With 2^(s-1) < divisor <= 2^s, ceil(2^(31+s) / divisor) exceeds
+/// the quotient by less than 2^s / divisor 2^-31, too little to carry n past the next whole number. Source:
+/// Granlund & Montgomery, "Division by invariant integers using multiplication", 1994.
+struct Divisor {
+  std::uint32_t divisor = 1;
+  std::uint32_t factor = 1u << 31;
+  int shift = 31;
+
   Divisor() = default;
-  explicit Divisor(std::int64_t divisor) : divisor_(static_cast<std::int32_t>(divisor)) {
-    while (std::int64_t{1} << shift_ < divisor) ++shift_;
-    const auto power = std::uint64_t{1} << (31 + shift_);
-    factor_ = static_cast<std::uint32_t>((power + static_cast<std::uint64_t>(divisor) - 1) /
-                                         static_cast<std::uint64_t>(divisor));
+  explicit Divisor(std::int64_t by)
+      : divisor(static_cast<std::uint32_t>(by)), shift(31 + std::bit_width(divisor - 1)) {
+    factor = static_cast<std::uint32_t>(((std::uint64_t{1} << shift) + divisor - 1) / divisor);
   }
-
-  SCRAWL_DEVICE int value() const { return divisor_; }
-
+  SCRAWL_DEVICE int value() const { return static_cast<int>(divisor); }
   SCRAWL_DEVICE int quotient(int n) const {
-    const auto product = static_cast<std::uint64_t>(static_cast<std::uint32_t>(n)) * factor_;
-    return static_cast<int>(static_cast<std::uint32_t>(product >> 31) >> shift_);
+    return static_cast<int>(std::uint64_t{static_cast<std::uint32_t>(n)} * factor >> shift);
   }
-
- private:
-  std::int32_t divisor_ = 1;
-  int shift_ = 0;
-  std::uint32_t factor_ = 0x80000000u;
+  /// Of any n: above 2^31 it takes a division.
+  SCRAWL_DEVICE std::int64_t quotient_of_any(std::int64_t n) const {
+    return n >> 31 == 0 ? quotient(static_cast<int>(n)) : n / divisor;
+  }
 };
 
 }  // namespace SCRAWL_CUDA
