@@ -164,12 +164,6 @@ struct Loaded {
   Operands operands;
 };
 
-/// Asks for NHWC, for each image that is there.
-template <class... Views>
-void make_channels_last(Views&... views) {
-  ((views.present() ? make_plain(views, Order::channels_last) : void()), ...);
-}
-
 /// Calls f<T, kVector>(): with whole vectors of channels where they and memory allow.
 template <class F, class... Views>
 void dispatch_channels(F&& f, const View& x, const Views&... others) {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "kernels/cuda/backend.h"
 #include "runtime/device/cpu.h"
 #include "runtime/device/cuda.h"
 
@@ -17,14 +16,7 @@ using enum DeviceKind::Automatic;
 
 std::string nothing() { return ""; }
 
-#if SCRAWL_HAS_CUDA
-/// Most networks have convolutions: while its backend has none, it is for those who name it.
-std::string no_cuda_for_auto() {
-  const auto why = cuda::unusable();
-  if (!why.empty() || cuda::backend().conv2d_forward) return why;
-  return "its backend has no convolutions yet; --device cuda takes it for networks without";
-}
-#else
+#if !SCRAWL_HAS_CUDA
 std::string without_cuda() {
   return "this build has no CUDA backend: install a CUDA toolkit, version 12 or later, and configure with "
          "-DSCRAWL_CUDA=ON; or take --device cpu";
@@ -38,7 +30,7 @@ std::string without_simt() { return "this build has no simt: builds with sanitiz
 /// As `auto` prefers them.
 constexpr DeviceKind kinds[] = {
 #if SCRAWL_HAS_CUDA
-    {"cuda", yes, no_cuda_for_auto, cuda::open_device, cuda::summary},
+    {"cuda", yes, cuda::unusable, cuda::open_device, cuda::summary},
 #else
     {"cuda", yes, without_cuda, nullptr, nullptr},
 #endif

@@ -234,13 +234,5 @@ TEST(loss_scale, is_sixteen_batches_in_f16_unless_the_recipe_says_otherwise_and_
     EXPECT_EQ(loss_scale({.batch = 64, .precision = precision}), 1);
 }
 
-TEST(simt_graphs, what_the_backend_lacks_is_named_when_a_graph_is_planned) {
-  const auto recipe = load_recipe("mnist", "", {});
-  simt::runtime().control({});
-  EXPECT_THAT([&] { TrainingRun(recipe, open_device({.device = "simt"}), {}); },
-              ::testing::ThrowsMessage<Unsupported>(
-                  ::testing::HasSubstr("conv1 conv2d_forward: backend simt has no conv2d_forward")));
-}
-
 }  // namespace
 }  // namespace scrawl
