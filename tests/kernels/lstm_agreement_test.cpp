@@ -11,6 +11,16 @@ namespace {
 
 class Lstm : public EveryBackend {
  protected:
+  /// Calls f with each case in each type. Devices take long ones in f32 alone: for simt, many steps are many
+  /// launches.
+  template <class F>
+  void each_case(F&& f) const {
+    constexpr std::int64_t long_steps = 20;
+    for (const auto& c : lstm_cases)
+      for (const auto type : storage_types)
+        if (c.steps < long_steps || type == DType::f32 || !target_of(backend())) f(c, type);
+  }
+
   /// Calls f with each type that the backend stores, and hidden sizes beside and on multiples of 16: on
   /// devices, one variant each.
   template <class F>
@@ -88,12 +98,6 @@ Tolerances by_norms(const Values& expected, DType type) {
   Tolerances tolerances;
   for (const auto& [output, tensor] : expected) tolerances[output] = by_norm(roundoff(type), tensor);
   return tolerances;
-}
-
-template <class F>
-void each_case(F&& f) {
-  for (const auto& c : lstm_cases)
-    for (const auto type : storage_types) f(c, type);
 }
 
 TEST_P(Lstm, forward_agrees_with_the_reference) {
@@ -366,6 +370,24 @@ TEST_P(Lstm, the_reserve_of_other_kernels_is_refused) {
     EXPECT_THROW(backend().lstm_backward(back, sets[!vendor_first].selection), ShapeError);
     EXPECT_NO_THROW(backend().lstm_backward(back, sets[vendor_first].selection));
   }
+}
+
+TEST_P(Lstm, what_a_faster_variant_refuses_has_its_reason) {
+  if (!target_of(backend())) GTEST_SKIP() << "of CUDA's variants";
+  const auto reason = [&](std::int64_t hidden, DType type, int multiprocessors) {
+    auto call = forward({3, 2, 4, hidden, 1}, type);
+    const auto plan = backend().lstm_forward(call, {.multiprocessors = multiprocessors});
+    EXPECT_EQ(plan.variant, plan.refused.empty() ? "resident" : "steps");
+    return plan.refused.empty() ? "" : plan.refused.front().reason;
+  };
+  EXPECT_EQ(reason(256, DType::bf16, 108), "");
+  EXPECT_EQ(reason(512, DType::f16, 108), "");
+  EXPECT_EQ(reason(256, DType::f32, 108), "needs bf16 or f16, got f32");
+  EXPECT_EQ(reason(10, DType::bf16, 108), "needs H % 16 == 0, got 10");
+  EXPECT_EQ(reason(256, DType::bf16, 3),
+            "needs weights of H = 256 to fit 3 multiprocessors of 101376 bytes of shared memory");
+  EXPECT_EQ(reason(1024, DType::bf16, 108),
+            "needs weights of H = 1024 to fit 108 multiprocessors of 101376 bytes of shared memory");
 }
 
 INSTANTIATE_TEST_SUITE_P(on, Lstm, testing::ValuesIn(backends_with<LstmForward>()), backend_name);
