@@ -1,4 +1,5 @@
 #pragma once
+#include "kernels/elementwise.h"
 #include "kernels/softmax.h"
 #include "runtime/ops/operator.h"
 
@@ -11,7 +12,9 @@ struct Softmax {
 
   Specs infer(const Specs& in) const {
     expect(in[0].shape.rank >= 1, name, "x", "at least one axis", in[0]);
-    return {in[0]};
+    auto y = in[0];
+    y.gradient_type = y.type;  // that of x may be narrower
+    return {y};
   }
 
   void forward(Emit& e) const {
@@ -20,10 +23,14 @@ struct Softmax {
   }
 
   void backward(Emit& e) const {
-    if (const auto dx = e.dx(0); dx != no_tensor)
-      e.call("softmax_backward", &Backend::softmax_backward, SoftmaxBackward{.kind = kind},
-             {read(&SoftmaxBackward::y, e.out(0)), read(&SoftmaxBackward::dy, e.dy(0)),
-              write(&SoftmaxBackward::dx, dx)});
+    const auto dx = e.dx(0);
+    if (dx == no_tensor) return;
+    const bool is_narrower = e.spec(dx).type != e.spec(e.out(0)).type;
+    const auto exact = is_narrower ? e.temporary("dx", e.spec(e.out(0))) : dx;
+    e.call("softmax_backward", &Backend::softmax_backward, SoftmaxBackward{.kind = kind},
+           {read(&SoftmaxBackward::y, e.out(0)), read(&SoftmaxBackward::dy, e.dy(0)),
+            write(&SoftmaxBackward::dx, exact)});
+    if (is_narrower) e.call("copy", &Backend::copy, Copy{}, {read(&Copy::x, exact), write(&Copy::y, dx)});
   }
 
   Cost cost(Phase, const Specs& in, const Specs& out) const {
