@@ -66,6 +66,10 @@ struct DeviceOptions {
 
 std::unique_ptr<Device> open_device(const DeviceOptions&);
 
+/// The same for who plans and runs nothing: where cuda is asked for and unusable, one that is described takes
+/// its place, and a warning on stderr says so.
+std::unique_ptr<Device> open_for_planning(const DeviceOptions&);
+
 /// What this machine offers, for `scrawl devices`.
 struct DeviceSummary {
   std::string name;       ///< "cpu"

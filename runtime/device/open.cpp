@@ -7,6 +7,7 @@
 
 #include "runtime/device/cpu.h"
 #include "runtime/device/cuda.h"
+#include "runtime/device/described.h"
 
 namespace scrawl {
 
@@ -85,6 +86,19 @@ std::vector<DeviceSummary> list_devices() {
     all.push_back(kind.summary ? kind.summary() : DeviceSummary{.name = name, .unusable = kind.unusable()});
   }
   return all;
+}
+
+std::unique_ptr<Device> open_for_planning(const DeviceOptions& options) {
+  if (options.device != "cuda") return open_device(options);
+  const auto why = std::ranges::find(kinds, "cuda", &DeviceKind::name)->unusable();
+  auto described = why.empty() ? nullptr : described_cuda(options);
+  if (!described) return open_device(options);
+  fmt::print(
+      stderr,
+      "warning: device cuda: {}: planned for a GPU of {} multiprocessors that is not here; what vendor "
+      "libraries would take there is unknown\n",
+      why, described_multiprocessors);
+  return described;
 }
 
 }  // namespace scrawl

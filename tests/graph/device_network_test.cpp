@@ -10,6 +10,8 @@
 
 #include "kernels/reference/backend.h"
 #include "kernels/simt/runtime.h"
+#include "models/summary.h"
+#include "runtime/device/described.h"
 #include "tests/graph/test_device.h"
 #include "tests/graph/tiny_networks.h"
 #include "tests/graph/training_run.h"
@@ -158,6 +160,22 @@ TEST_P(device_networks, no_two_lanes_race_in_a_step) {
   if (std::string_view(GetParam().device) != "simt") GTEST_SKIP() << "races are looked for on simt";
   auto got = run(Fusion::fused, {.look_for = simt::Schedule::LookFor::races});
   EXPECT_TRUE(std::isfinite(got.step()));
+}
+
+// A machine without a GPU can say what one would run.
+TEST(described_cuda, plans_every_recipe_in_full_size_by_our_own_kernels) {
+  const auto device = described_cuda({.device = "cuda", .kernels = KernelSet::native});
+  ASSERT_TRUE(device);
+  for (const char* name : {"crnn", "crnn-small", "cnn62", "mnist", "emnist", "mlp"})
+    for (const char* precision : {"f32", "tf32", "bf16", "f16"})
+      for (const bool training : {true, false}) {
+        const auto recipe = load_recipe(name, "", {fmt::format("training.precision={}", precision)});
+        const auto classes = recipe.target == Target::single ? 62 : 80;
+        const auto summary = summarize(recipe, classes, *device, 256, training);
+        EXPECT_GE(summary["calls"].size(), 5u) << name;
+        EXPECT_EQ(summary["device"], "cuda");
+      }
+  EXPECT_THROW(Buffer(*device, 16), DeviceError);
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ void DeviceFlags::add_to(CLI::App& app) {
       ->capture_default_str();
 }
 
-std::unique_ptr<Device> DeviceFlags::open() const {
+DeviceOptions DeviceFlags::options() const {
   KernelSet set = KernelSet::automatic;
   if (kernels == "native")
     set = KernelSet::native;
@@ -45,7 +45,7 @@ std::unique_ptr<Device> DeviceFlags::open() const {
     set = KernelSet::vendor;
   else if (kernels != "auto")
     throw UsageError("--kernels: expected auto, native or vendor, got {}", kernels);
-  return open_device({.device = device, .kernels = set, .threads = threads});
+  return {.device = device, .kernels = set, .threads = threads};
 }
 
 void RecipeFlags::add_to(CLI::App& app) {

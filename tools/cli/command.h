@@ -33,7 +33,8 @@ struct DeviceFlags {
   int threads = 0;
 
   void add_to(CLI::App&);
-  std::unique_ptr<Device> open() const;
+  DeviceOptions options() const;  ///< throws UsageError
+  std::unique_ptr<Device> open() const { return open_device(options()); }
 };
 
 /// --config and --set.

@@ -21,7 +21,7 @@ struct InspectFlags {
 };
 
 void show_network(const InspectFlags& f, const Recipe& recipe, int classes, nlohmann::json about) {
-  auto device = f.device.open();
+  const auto device = open_for_planning(f.device.options());
   auto summary = summarize(recipe, classes, *device, f.batch, !f.inference);
   if (f.json) {
     summary["model"] = std::move(about);
