@@ -13,6 +13,9 @@
 #include "kernels/cuda/nonlinear.h"
 #include "kernels/cuda/operands.h"
 #include "kernels/cuda/planners.h"
+#include "kernels/cuda/product.h"
+#include "kernels/cuda/sums.h"
+#include "kernels/cuda/vendor/variants.h"
 
 namespace SCRAWL_CUDA {
 
@@ -151,52 +154,12 @@ SCRAWL_KERNEL SCRAWL_THREADS(ColumnSums::threads) void sum_columns(const T* x, i
 
 // ---------------------------------------------------------------------------------------------- launchers
 
-/// A product as its operands are stored.
-struct Operands {
-  View a, b;
-  Transpose transpose_a, transpose_b;
-  View bias, y;
-  Activation activation = Activation::none;
-
-  int m() const { return extent(a, transpose_a == Transpose::yes ? 1 : 0); }
-  int n() const { return extent(b, transpose_b == Transpose::yes ? 0 : 1); }
-  int k() const { return extent(a, transpose_a == Transpose::yes ? 0 : 1); }
-
- private:
-  static int extent(const View& x, int axis) { return static_cast<int>(x.shape[axis]); }
-};
-
-/// Leading axes as one.
-View as_matrix(View x) {
-  if (x.shape.rank == 2) return x;
-  const auto columns = x.shape[x.shape.rank - 1];
-  std::int64_t rows = 1;
-  for (int axis = 0; axis + 1 < x.shape.rank; ++axis) rows *= x.shape[axis];
-  return make_view(x.data, x.type, {rows, columns});
-}
-
-Operands operands_of(const Gemm& c) { return {c.a, c.b, c.transpose_a, c.transpose_b, {}, c.y}; }
-Operands operands_of(const DenseForward& c) {
-  return {as_matrix(c.x), c.w, Transpose::no, Transpose::yes, c.b, as_matrix(c.y), c.activation};
-}
-Operands operands_of(const DenseBackwardData& c) {
-  return {as_matrix(c.dy), c.w, Transpose::no, Transpose::no, {}, as_matrix(c.dx)};
-}
-Operands operands_of(const DenseBackwardWeight& c) {
-  return {as_matrix(c.dy), as_matrix(c.x), Transpose::yes, Transpose::no, {}, c.dw};
-}
-
-void place(Gemm& c) { make_row_major(c.a, c.b, c.y); }
-void place(DenseForward& c) { make_row_major(c.x, c.w, c.b, c.y); }
-void place(DenseBackwardData& c) { make_row_major(c.dy, c.w, c.dx); }
-void place(DenseBackwardWeight& c) { make_row_major(c.x, c.dy, c.dw, c.db); }
-
 /// Into how many parts the summed axis goes: enough to occupy the GPU, each of some stages.
 struct Parts {
   int count, k_per_part;
 
   template <class Tile>
-  static Parts of(const Operands& o, int multiprocessors) {
+  static Parts of(const MatrixProduct& o, int multiprocessors) {
     constexpr int deepest = 32, least_stages = 4, most = 64;
     const auto tiles = tiles_of<Tile>(o);
     const auto wanted = tiles == 0 ? 1 : multiprocessors / tiles,
@@ -209,7 +172,7 @@ struct Parts {
   }
 
   template <class Tile>
-  static std::int64_t tiles_of(const Operands& o) {
+  static std::int64_t tiles_of(const MatrixProduct& o) {
     return ((std::int64_t{o.m()} + Tile::m - 1) / Tile::m) * ((std::int64_t{o.n()} + Tile::n - 1) / Tile::n);
   }
 };
@@ -226,7 +189,7 @@ Matrix<T> matrix_of(const View& x) {
 
 /// Calls f<kA, kB>() with what lies contiguous in the operands.
 template <class F>
-void dispatch_contiguous(const Operands& o, F&& f) {
+void dispatch_contiguous(const MatrixProduct& o, F&& f) {
   using enum Contiguous;
   const bool a = o.transpose_a == Transpose::yes, b = o.transpose_b == Transpose::yes;
   if (a && b) return f.template operator()<extent, depth>();
@@ -237,7 +200,7 @@ void dispatch_contiguous(const Operands& o, F&& f) {
 
 /// T: as stored. Sums: TensorSums or ExactSums, for a Tile.
 template <class T, class Tile, class Sums, Fetch kFetch>
-void launch_tiles(const Operands& o, const Problem& problem, const Parts& parts, Stream stream) {
+void launch_tiles(const MatrixProduct& o, const Problem& problem, const Parts& parts, Stream stream) {
   dispatch_contiguous(o, [&]<Contiguous kA, Contiguous kB>() {
     launch({.kernel = "gemm_tile",
             .blocks = {blocks_for(Parts::tiles_of<Tile>(o), 1), static_cast<unsigned>(parts.count)},
@@ -248,10 +211,10 @@ void launch_tiles(const Operands& o, const Problem& problem, const Parts& parts,
   });
 }
 
-/// T: as stored. Sums: of a tile. Operands that no vectors can fetch pass through small tiles: the sums are
-/// the same.
+/// T: as stored. Sums: of a tile. MatrixProduct that no vectors can fetch pass through small tiles: the sums
+/// are the same.
 template <class T, class Tile, template <class> class Sums>
-void launch_product(const Operands& o, const Parts& parts, Bytes workspace, Stream stream) {
+void launch_product(const MatrixProduct& o, const Parts& parts, Bytes workspace, Stream stream) {
   const Problem problem{.m = o.m(),
                         .n = o.n(),
                         .k = o.k(),
@@ -287,13 +250,13 @@ int row_parts_of(const View& x) {
   return static_cast<int>(std::max<std::int64_t>(1, (x.shape[0] + ColumnSums::rows - 1) / ColumnSums::rows));
 }
 
-std::size_t column_sums_bytes(const View& db, const View& dy) {
-  return static_cast<std::size_t>(row_parts_of(as_matrix(dy))) * static_cast<std::size_t>(db.shape.count()) *
-         sizeof(float);
+}  // namespace
+
+std::size_t column_sums_bytes(const View& x) {
+  return static_cast<std::size_t>(row_parts_of(x)) * static_cast<std::size_t>(x.shape[1]) * sizeof(float);
 }
 
-void launch_column_sums(const View& dy, const View& db, Bytes workspace, Stream stream) {
-  const auto x = as_matrix(dy);
+void launch_column_sums(const View& x, const View& y, Bytes workspace, Stream stream) {
   const int columns = static_cast<int>(x.shape[1]), parts = row_parts_of(x);
   auto* const sums = reinterpret_cast<float*>(workspace.data());
   dispatch_storage(x.type, [&]<class T>() {
@@ -308,8 +271,26 @@ void launch_column_sums(const View& dy, const View& db, Bytes workspace, Stream 
           .blocks = {blocks_for(columns, AddParts::threads)},
           .threads = AddParts::threads,
           .stream = stream},
-         add_parts, Problem{.m = 1, .n = columns, .parts = sums, .y = db.data, .y_type = DType::f32}, parts);
+         add_parts, Problem{.m = 1, .n = columns, .parts = sums, .y = y.data, .y_type = DType::f32}, parts);
 }
+
+void launch_finish(const float* products, const View& bias, Activation activation, const View& y,
+                   Stream stream) {
+  Problem problem{.m = static_cast<int>(y.shape[0]),
+                  .n = static_cast<int>(y.shape[1]),
+                  .parts = const_cast<float*>(products),  // which add_parts reads
+                  .bias = bias.as<const float>(),
+                  .activation = activation,
+                  .y = y.data,
+                  .y_type = y.type};
+  launch({.kernel = "add_parts",
+          .blocks = {blocks_for(y.shape.count(), AddParts::threads)},
+          .threads = AddParts::threads,
+          .stream = stream},
+         add_parts, problem, 1);
+}
+
+namespace {
 
 constexpr std::size_t workspace_alignment = 256;
 std::size_t rounded(std::size_t bytes) {
@@ -328,22 +309,23 @@ Plan<Call> plan_product(Call& call, const Selection& selection, F launch_with) {
                     static_cast<std::size_t>(o.n()) * sizeof(float));
   const auto product_bytes = bytes;
   if constexpr (std::is_same_v<Call, DenseBackwardWeight>)
-    if (call.db.present()) bytes += column_sums_bytes(call.db, call.dy);
+    if (call.db.present()) bytes += column_sums_bytes(as_matrix(call.dy));
   return {.workspace_bytes = bytes, .run = [=](const Call& c, Bytes workspace, Stream stream) {
             launch_with(operands_of(c), parts, workspace, stream);
             if constexpr (std::is_same_v<Call, DenseBackwardWeight>)
-              if (c.db.present()) launch_column_sums(c.dy, c.db, workspace.subspan(product_bytes), stream);
+              if (c.db.present())
+                launch_column_sums(as_matrix(c.dy), c.db, workspace.subspan(product_bytes), stream);
           }};
 }
 
 template <class Tile>
-void refuse_few_tiles(const Operands& o, const Selection& selection) {
+void refuse_few_tiles(const MatrixProduct& o, const Selection& selection) {
   if (Parts::tiles_of<Tile>(o) < selection.multiprocessors)
     throw Refused("needs {} tiles of {} x {}, one a multiprocessor, got {}", selection.multiprocessors,
                   Tile::m, Tile::n, Parts::tiles_of<Tile>(o));
 }
 
-void refuse_large(const Operands& o) {
+void refuse_large(const MatrixProduct& o) {
   constexpr std::int64_t most = 0x7fffffff - 4096;  // so that no index of a tile's edge overflows
   for (const auto& [view, axis] : {std::pair{&o.a, 0}, {&o.a, 1}, {&o.b, 0}, {&o.b, 1}})
     if (view->shape[axis] > most) throw Refused("needs extents up to {}, got {}", most, view->shape[axis]);
@@ -355,13 +337,13 @@ Plan<Call> plan_tensor(Call& call, const Selection& selection) {
   if (o.a.type == DType::f32) throw Refused("needs bf16 or f16, got f32");
   refuse_large(o);
   if constexpr (std::is_same_v<Tile, LargeTile>) refuse_few_tiles<Tile>(o, selection);
-  return plan_product<Call, Tile>(call, selection,
-                                  [](const Operands& p, const Parts& parts, Bytes workspace, Stream stream) {
-                                    if (p.a.type == DType::bf16)
-                                      launch_product<bf16, Tile, Bf16Sums>(p, parts, workspace, stream);
-                                    else
-                                      launch_product<f16, Tile, F16Sums>(p, parts, workspace, stream);
-                                  });
+  return plan_product<Call, Tile>(
+      call, selection, [](const MatrixProduct& p, const Parts& parts, Bytes workspace, Stream stream) {
+        if (p.a.type == DType::bf16)
+          launch_product<bf16, Tile, Bf16Sums>(p, parts, workspace, stream);
+        else
+          launch_product<f16, Tile, F16Sums>(p, parts, workspace, stream);
+      });
 }
 
 template <class Call, class Tile>
@@ -394,7 +376,7 @@ constexpr Variant<Call> variants[] = {
 template <class Call>
 Plan<Call> plan(std::string_view operation, Call& call, const Selection& selection) {
   check(call);
-  return first_variant<Call>(operation, variants<Call>, call, selection);
+  return first_variant_or_vendor<Call>(operation, variants<Call>, call, selection);
 }
 
 }  // namespace
