@@ -56,6 +56,11 @@ void Block::access(const void* address, std::size_t bytes, Access access, const 
 
 void Block::judge(const void* address, std::size_t bytes, Access access, const void* instruction) {
   if (!memory_.holds(address)) return check_place(address, bytes, access, instruction);
+  check_state(address, bytes, access, instruction);
+  order(address, bytes, access, instruction);
+}
+
+void Block::check_state(const void* address, std::size_t bytes, Access access, const void* instruction) {
   auto* const states = memory_.states(address);
   const auto any = [&](State state) { return std::find(states, states + bytes, state) != states + bytes; };
   if (any(State::unallocated)) fail(Fault::bounds, describe(address, bytes, access, instruction));
@@ -67,19 +72,18 @@ void Block::judge(const void* address, std::size_t bytes, Access access, const v
   if (access == Access::write && any(State::in_flight))
     fail(Fault::race, describe(address, bytes, access, instruction) + ": a copy is still bringing it");
   if (access == Access::write) std::fill_n(states, bytes, State::defined);
-  order(address, bytes, access, instruction);
 }
 
 void Block::order(const void* address, std::size_t bytes, Access access, const void* instruction) {
   if (!races_) return;
-  const auto earlier = access == Access::read ? races_->read(address, bytes, current_, instruction)
-                                              : races_->write(address, bytes, current_, instruction);
+  const auto earlier = access == Access::read ? races_->read(address, bytes, race_access(instruction))
+                                              : races_->write(address, bytes, race_access(instruction));
   if (earlier) fail_race(describe(address, bytes, access, instruction), *earlier);
 }
 
 void Block::fail_race(const std::string& access, const Races::Access& earlier) {
   fail(Fault::race, fmt::format("{}: nothing orders it after the access by lane {} of block {} ({})", access,
-                                earlier.lane, earlier.block, place_of(earlier.instruction)));
+                                earlier.by.lane, earlier.by.block, place_of(earlier.instruction)));
 }
 
 void Block::aligned(const void* address, std::size_t bytes, const void* instruction) {

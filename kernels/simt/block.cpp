@@ -104,35 +104,27 @@ bool Stacks::holds(const void* address) const {
 
 // -------------------------------------------------------------------------------------------------- block
 
-Block::Block(AddressSpace& memory, const Grid& grid, Dim index, const Schedule& schedule, Stacks& stacks,
-             std::byte* shared, Races* races)
-    : memory_(memory),
-      grid_(grid),
-      index_(index),
-      schedule_(schedule),
+Block::Block(const Launch& launch, std::uint64_t number, Stacks& stacks, std::byte* shared)
+    : memory_(launch.memory),
+      grid_(launch.grid),
+      number_(number),
+      index_{static_cast<unsigned>(number % grid_.blocks.x),
+             static_cast<unsigned>(number / grid_.blocks.x % grid_.blocks.y),
+             static_cast<unsigned>(number / grid_.blocks.x / grid_.blocks.y)},
+      schedule_(launch.schedule),
       stacks_(stacks),
       shared_(shared),
-      gatherings_(static_cast<std::size_t>((grid.threads + warp_lanes - 1) / warp_lanes)),
-      races_(races),
-      lanes_(static_cast<std::size_t>(grid.threads)) {
+      gatherings_(static_cast<std::size_t>((grid_.threads + warp_lanes - 1) / warp_lanes)),
+      races_(launch.races),
+      flags_(launch.flags),
+      lanes_(static_cast<std::size_t>(grid_.threads)) {
   known_visits_.fill(-1);
-  std::seed_seq seed{schedule.seed, schedule.seed >> 32, std::uint64_t{index.x}, std::uint64_t{index.y},
-                     std::uint64_t{index.z}};
+  std::seed_seq seed{schedule_.seed, schedule_.seed >> 32, std::uint64_t{index_.x}, std::uint64_t{index_.y},
+                     std::uint64_t{index_.z}};
   random_.seed(seed);
-  keep_ = static_cast<Keep>(schedule.seed % 3);
-  if (grid.shared_bytes > 0) memory_.poison(shared_, grid.shared_bytes);
-  if (races_)
-    races_->begin_block((std::uint64_t{index.z} * grid.blocks.y + index.y) * grid.blocks.x + index.x,
-                        grid.threads, {shared_, grid.shared_bytes});
-}
-
-constinit thread_local Block* Block::running_ = nullptr;
-
-bool Block::run() {
-  struct Running {
-    explicit Running(Block* block) { running_ = block; }
-    ~Running() { running_ = nullptr; }
-  } const running(this);
+  keep_ = static_cast<Keep>(schedule_.seed % 3);
+  if (grid_.shared_bytes > 0) memory_.poison(shared_, grid_.shared_bytes);
+  if (races_) races_->begin_block(number_, grid_.threads, {shared_, grid_.shared_bytes});
   for (int lane = 0; lane < grid_.threads; ++lane) {
     const auto stack = stacks_.at(lane);
     lanes_[static_cast<std::size_t>(lane)].context =
@@ -140,7 +132,16 @@ bool Block::run() {
     draw_priority(lane);
     make_ready(lane);
   }
-  while (!failed_ && !ready_.empty()) {
+}
+
+constinit thread_local Block* Block::running_ = nullptr;
+
+bool Block::run(std::uint64_t turns) {
+  struct Running {
+    explicit Running(Block* block) { running_ = block; }
+    ~Running() { running_ = nullptr; }
+  } const running(this);
+  for (; !failed_ && turns > 0 && !ready_.empty(); --turns) {
     current_ = take_next();
     own_stack_ = stacks_.at(current_).data();
     draw_turn();
@@ -151,10 +152,6 @@ bool Block::run() {
     }
     auto& lane = lanes_[static_cast<std::size_t>(current_)];
     lane.context = jump_fcontext(lane.context, this).fctx;
-  }
-  if (!failed_ && ended_ < grid_.threads) {
-    failed_ = true;
-    report_ = stuck();
   }
   return !failed_;
 }
@@ -277,7 +274,7 @@ void Block::sync(const Site& site) {
   if (races_) {
     std::vector<int> all(static_cast<std::size_t>(grid_.threads));
     std::iota(all.begin(), all.end(), 0);
-    races_->meet(all);
+    races_->meet(number_, all);
   }
   end_turn();
 }
@@ -310,7 +307,7 @@ void Block::sync_named(int number, int threads, const Site& site) {
                                           lane / warp_lanes));
   for (const int lane : met)
     if (lane != current_) wake(lane);
-  if (races_) races_->meet(met);
+  if (races_) races_->meet(number_, met);
   end_turn();
 }
 
@@ -372,7 +369,7 @@ void Block::complete(const Meeting& meeting, std::uint32_t here) {
   meeting.work(slots, here);
   for (int i = 0; i < warp_lanes; ++i)
     if (here >> i & 1 && first + i != current_) wake(first + i);
-  if (races_ && meeting.orders == Meeting::Orders::memory) races_->meet(met);
+  if (races_ && meeting.orders == Meeting::Orders::memory) races_->meet(number_, met);
   end_turn();
 }
 
@@ -392,19 +389,20 @@ Report Block::endless() const {
                       index_.x, index_.y, index_.z, schedule_.most_turns, schedule_.seed)};
 }
 
-Report Block::stuck() const {
+std::string Block::places() const {
   std::map<std::string, std::vector<int>> by_place;
   for (int i = 0; i < grid_.threads; ++i) {
     const auto& lane = lanes_[static_cast<std::size_t>(i)];
     auto place = lane.waits == Waits::returned ? std::string("returned") : "in " + to_string(*lane.site);
     if (lane.waits == Waits::for_warp) place += fmt::format(" with mask {:08x}", lane.meeting->mask);
+    if (lane.waits == Waits::for_flag)
+      place += fmt::format(" for {}, and the flag is {}", lane.flag_value, *lane.flag);
     by_place[place].push_back(i);
   }
   std::string places;
   for (const auto& [place, lanes] : by_place)
     places += fmt::format("{}lanes {}: {}", places.empty() ? "" : "; ", ranges_of(lanes), place);
-  return {Fault::deadlock, fmt::format("{}: block ({}, {}, {}): deadlock: {} (seed {})", grid_.kernel,
-                                       index_.x, index_.y, index_.z, places, schedule_.seed)};
+  return fmt::format("block ({}, {}, {}): {}", index_.x, index_.y, index_.z, places);
 }
 
 }  // namespace scrawl::simt

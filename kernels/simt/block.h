@@ -11,7 +11,9 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/residency.h"
 #include "kernels/simt/address_space.h"
+#include "kernels/simt/flags.h"
 #include "kernels/simt/lane.h"
 #include "kernels/simt/races.h"
 
@@ -26,6 +28,7 @@ struct Grid {
   Dim blocks;
   int threads = 1;               ///< of a block
   std::size_t shared_bytes = 0;  ///< of a block
+  Residency residency = Residency::apart;
   void (*lane)(const void* call);
   std::span<const std::byte> call;  ///< the kernel's arguments: host memory that lanes may read
 
@@ -75,11 +78,24 @@ class Stacks {
 
 class Block {
  public:
-  Block(AddressSpace&, const Grid&, Dim index, const Schedule&, Stacks&, std::byte* shared, Races* races);
+  /// What a block of a launch shares with others.
+  struct Launch {
+    AddressSpace& memory;
+    const Grid& grid;
+    const Schedule& schedule;
+    Races* races;  ///< null where none are looked for
+    Flags* flags;  ///< null where blocks are apart
+  };
+  Block(const Launch&, std::uint64_t number, Stacks&, std::byte* shared);
 
-  /// Runs every lane to its end. False, and `report` set, if something is wrong.
-  bool run();
+  /// Lets its lanes run until all wait or have returned, or so many turns are over. False, and `report` set,
+  /// if something is wrong.
+  bool run(std::uint64_t turns);
+  bool can_run() const { return !ready_.empty(); }
+  bool has_ended() const { return ended_ == grid_.threads; }
   const Report& report() const { return report_; }
+  /// Where the lanes are, and what they wait for.
+  std::string places() const;
 
   // For the lane that runs.
 
@@ -93,6 +109,8 @@ class Block {
   /// Waits until so many lanes have come to a barrier by its number.
   void sync_named(int barrier, int threads, const Site&);
   void meet(const Meeting&);
+  void raise_flag(std::uint32_t* flag, std::uint32_t value, const Site&, const void* instruction);
+  void wait_flag(const std::uint32_t* flag, std::uint32_t value, const Site&, const void* instruction);
   void copy_async(void* to, const void* from, std::size_t bytes, std::size_t from_global, const Site&,
                   const void* instruction);
   void commit_copies(const Site&);
@@ -125,7 +143,7 @@ class Block {
  private:
   enum class Access : std::uint8_t { read, write };
   enum class Keep : std::uint8_t { nothing, lanes, warps };  ///< who keeps priorities
-  enum class Waits : std::uint8_t { no, for_block, for_some, for_warp, returned };
+  enum class Waits : std::uint8_t { no, for_block, for_some, for_warp, for_flag, returned };
   class Quiet;
   using Context = boost::context::detail::fcontext_t;
   /// Of cp.async, between its call and its wait.
@@ -144,6 +162,8 @@ class Block {
     Waits waits = Waits::no;
     const Site* site = nullptr;  ///< where it waits
     const Meeting* meeting = nullptr;
+    const std::uint32_t* flag = nullptr;
+    std::uint32_t flag_value = 0;
     std::vector<Copy> copies;
     int groups = 0;  ///< of copies that were committed
   };
@@ -178,7 +198,10 @@ class Block {
   }
   void access(const void* address, std::size_t bytes, Access, const void* instruction);
   void judge(const void* address, std::size_t bytes, Access, const void* instruction);
+  void check_state(const void* address, std::size_t bytes, Access, const void* instruction);
   void order(const void* address, std::size_t bytes, Access, const void* instruction);
+  void check_flag(const std::uint32_t* flag, Access, const Site&, const void* instruction);
+  Races::Access race_access(const void* instruction) const { return {{number_, current_}, instruction}; }
   void move(Copy&);
   void land(Copy&);
   void move_some_copy();
@@ -187,13 +210,13 @@ class Block {
   void complete(const Meeting&, std::uint32_t here);
   std::string describe(const void* address, std::size_t bytes, Access, const void* instruction) const;
   [[noreturn]] void fail_race(const std::string& access, const Races::Access& earlier);
-  Report stuck() const;
   Report endless() const;
 
   static constinit thread_local Block* running_;
 
   AddressSpace& memory_;
   const Grid& grid_;
+  std::uint64_t number_;
   Dim index_;
   Schedule schedule_;
   Stacks& stacks_;
@@ -202,7 +225,8 @@ class Block {
   std::array<int, 64> known_visits_;   ///< by a hash of the site: where it may be in visits_
   std::vector<Gathering> gatherings_;  ///< by warp
   const std::byte* own_stack_ = nullptr;
-  Races* races_;  ///< null where none are looked for
+  Races* races_;
+  Flags* flags_;
   std::vector<Lane> lanes_;
   struct Ready {
     std::uint64_t priority;

@@ -108,7 +108,7 @@ cudaError_t Driver::attribute(int* value, cudaDeviceAttr attribute, int device) 
   if (device < 0 || device >= controls_.devices) return cudaErrorInvalidDevice;
   switch (attribute) {
     case cudaDevAttrMultiProcessorCount:
-      *value = 108;  // an A100's
+      *value = controls_.multiprocessors;
       return cudaSuccess;
     case cudaDevAttrComputeCapabilityMajor:
       *value = controls_.compute_capability;
@@ -277,6 +277,11 @@ cudaError_t Driver::launch(const Grid& grid, cudaStream_t stream) {
   if (grid.call.size() > most_argument_bytes)
     return refuse(cudaErrorInvalidValue, "{}: expected at most {} bytes of arguments, got {}", grid.kernel,
                   most_argument_bytes, grid.call.size());
+  const auto blocks = std::uint64_t{grid.blocks.x} * grid.blocks.y * grid.blocks.z;
+  if (grid.residency == Residency::together && blocks > static_cast<std::uint64_t>(controls_.multiprocessors))
+    return refuse(cudaErrorCooperativeLaunchTooLarge,
+                  "{}: expected at most {} blocks together, one a multiprocessor, got {}", grid.kernel,
+                  controls_.multiprocessors, blocks);
   return enqueue(stream, [this, launch = std::make_shared<const Launch>(grid)] {
     auto schedule = controls_.schedule;
     schedule.seed = mixed(schedule.seed, ++launches_);

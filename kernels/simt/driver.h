@@ -21,6 +21,7 @@ struct Controls {
   Schedule schedule = {};    ///< of kernels, each with a seed of its own; its seed also orders the streams
   std::size_t capacity = 0;  ///< bytes of device memory; 0: a third of what this machine has
   int devices = 1, driver_version = 13000, compute_capability = 8;
+  int multiprocessors = 108;  ///< as an A100's; each holds one block of a launch together
 
   /// A call that fails, and does nothing.
   struct Failure {

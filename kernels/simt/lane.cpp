@@ -19,6 +19,13 @@ void sync_named(int barrier, int threads, const Site& site) {
 }
 void meet(const Meeting& meeting) { Block::running()->meet(meeting); }
 
+void raise_flag(std::uint32_t* flag, std::uint32_t value, const Site& site) {
+  Block::running()->raise_flag(flag, value, site, __builtin_return_address(0));
+}
+void wait_flag(const std::uint32_t* flag, std::uint32_t value, const Site& site) {
+  Block::running()->wait_flag(flag, value, site, __builtin_return_address(0));
+}
+
 void load(void* to, const void* from, std::size_t bytes) {
   Block::running()->aligned(from, bytes, __builtin_return_address(0));
   Block::running()->read(from, bytes, __builtin_return_address(0));

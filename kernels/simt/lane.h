@@ -38,6 +38,10 @@ void sync(const Site&);
 void sync_named(int barrier, int threads, const Site&);
 void meet(const Meeting&);
 
+/// Between the blocks of a launch together: kernels/cuda/device/flag.h.
+void raise_flag(std::uint32_t* flag, std::uint32_t value, const Site&);
+void wait_flag(const std::uint32_t* flag, std::uint32_t value, const Site&);
+
 /// A building block's own access: judged like those of kernels, and aligned to all of its size.
 void load(void* to, const void* from, std::size_t bytes);
 void store(void* to, const void* from, std::size_t bytes);

@@ -29,8 +29,8 @@ class Machine {
 
   AddressSpace& memory() { return memory_; }
 
-  /// Runs a launch to its end, blocks in an order of the schedule's seed. What is wrong, of the block that
-  /// comes first in that order.
+  /// Runs a launch to its end, blocks in an order of the schedule's seed, or taking turns if they are
+  /// together. What is wrong, of the block that comes first in that order.
   [[nodiscard]] std::optional<Report> run(const Grid&, const Schedule&);
 
   /// Every site that a lane came to so far, and since forget_visits.
@@ -39,9 +39,16 @@ class Machine {
   const Work& work() const { return work_; }
 
  private:
+  struct Seat;
   struct Worker;
+  using Order = std::vector<std::uint64_t>;  ///< of blocks, by their numbers
+
+  std::optional<Report> run_apart(const Grid&, const Schedule&, const Order&, Races*);
+  std::optional<Report> run_together(const Grid&, const Schedule&, const Order&, Races*);
+
   AddressSpace memory_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::unique_ptr<Seat>> seats_;  ///< of the blocks of launches together
   std::vector<Visits> visits_;
   Work work_;
 };

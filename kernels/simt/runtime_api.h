@@ -36,6 +36,7 @@ enum cudaError_t : int {
   cudaErrorLaunchOutOfResources      = 701,
   cudaErrorMisalignedAddress         = 716,
   cudaErrorLaunchFailure             = 719,
+  cudaErrorCooperativeLaunchTooLarge = 720,
   cudaErrorNotPermitted              = 800,
   cudaErrorNotSupported              = 801,
   cudaErrorStreamCaptureUnsupported  = 900,
@@ -128,7 +129,8 @@ cudaError_t cudaEventSynchronize(cudaEvent_t);
 cudaError_t cudaEventQuery(cudaEvent_t);
 
 /// Queues a kernel. The name and the bytes of its arguments are copied.
-/// cudaErrorInvalidConfiguration where a GPU would refuse the grid.
+/// cudaErrorInvalidConfiguration where a GPU would refuse the grid; cudaErrorCooperativeLaunchTooLarge for
+/// more blocks together than multiprocessors.
 cudaError_t launch(const Grid&, cudaStream_t);
 
 // Graphs.

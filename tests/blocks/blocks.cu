@@ -1,5 +1,6 @@
 #include "tests/blocks/blocks.h"
 
+#include "kernels/cuda/device/flag.h"
 #include "kernels/cuda/device/launch.h"
 #include "kernels/cuda/device/mma.h"
 #include "kernels/cuda/device/pipeline.h"
@@ -11,7 +12,8 @@ namespace SCRAWL_CUDA {
 
 namespace {
 
-using test::copied_vectors, test::copy_groups, test::Planted, test::tile;
+using test::copied_vectors, test::copy_groups, test::Planted, test::tile, test::together_blocks,
+    test::together_steps, test::together_threads;
 
 struct Plus {
   SCRAWL_DEVICE int operator()(int a, int b) const { return a + b; }
@@ -128,6 +130,25 @@ SCRAWL_KERNEL void load_tile(const std::uint16_t* x, std::uint32_t* y) {
   const auto words =
       load_matrices<kMatrices, kTransposed>(&shared.values[matrix % 2 * 8 + row][matrix / 2 * 8]);
   for (int i = 0; i < kMatrices; ++i) y[i * warp_size + lane_index()] = words.w[i];
+}
+
+SCRAWL_KERNEL void add_neighbours(const std::uint32_t* x, std::uint32_t* y, std::uint32_t* state,
+                                  std::uint32_t* flags) {
+  constexpr int values = together_blocks * together_threads;
+  const int block = static_cast<int>(block_index().x), own = block * together_threads + thread_index();
+  const int neighbour =
+      (block + 1) % together_blocks * together_threads + (thread_index() + 1) % together_threads;
+  auto value = x[own];
+  for (unsigned step = 1; step <= together_steps; ++step) {
+    auto* const now = state + step % 2 * values;
+    now[own] = value;
+    sync_block();
+    if (thread_index() == 0) raise_flag(flags + block, step);
+    if (thread_index() < together_blocks) wait_flag(flags + thread_index(), step);
+    sync_block();
+    value += now[neighbour];
+  }
+  y[own] = value;
 }
 
 /// Fragments by the maps of mma.h.
@@ -290,6 +311,15 @@ const test::Blocks& blocks() {
             if (matrices == 1) return launch_load<1>(x, y, transposed, s);
             if (matrices == 2) return launch_load<2>(x, y, transposed, s);
             launch_load<4>(x, y, transposed, s);
+          },
+      .add_neighbours =
+          [](const std::uint32_t* x, std::uint32_t* y, std::uint32_t* state, std::uint32_t* flags, Stream s) {
+            launch({.kernel = "add_neighbours",
+                    .blocks = {together_blocks},
+                    .threads = together_threads,
+                    .residency = Residency::together,
+                    .stream = s},
+                   add_neighbours, x, y, state, flags);
           },
       .multiply_f16 =
           [](const f16* a, const f16* b, const float* c, float* y, Stream s) {

@@ -14,6 +14,7 @@ inline constexpr int shuffles = 4;         ///< to lane 5, xor 3, up 2, down 7
 inline constexpr int tile = 16;            ///< rows and columns of a tile of 16 bits
 inline constexpr int copied_vectors = 64;  ///< one a lane
 inline constexpr int copy_groups = 6;
+inline constexpr int together_blocks = 8, together_threads = 64, together_steps = 20;
 
 /// What a checker of kernels must report.
 enum class Planted : std::uint8_t { write_beyond, race, divergent_barrier, unwritten_read };
@@ -35,6 +36,11 @@ struct Blocks {
   void (*copy_async)(const std::byte* x, std::byte* y, int bytes, int from_global, Stream);
   /// x (16, 16) elements of 16 bits; y (matrices, 32) words.
   void (*load_matrices)(const std::uint16_t* x, std::uint32_t* y, int matrices, bool transposed, Stream);
+  /// Blocks together, together_steps times: each value of x (together_blocks, together_threads) becomes the
+  /// sum of itself and the next lane's of the next block. state (2, as x); flags (together_blocks), zero
+  /// before.
+  void (*add_neighbours)(const std::uint32_t* x, std::uint32_t* y, std::uint32_t* state, std::uint32_t* flags,
+                         Stream);
   /// y (16, 8) = a (16, depth) b (depth, 8) + c (16, 8); depth 16, or 8 for tf32, whose operands are f32.
   void (*multiply_f16)(const f16* a, const f16* b, const float* c, float* y, Stream);
   void (*multiply_bf16)(const bf16* a, const bf16* b, const float* c, float* y, Stream);

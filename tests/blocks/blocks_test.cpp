@@ -190,6 +190,21 @@ TEST_P(Block, matrices_load_into_their_lanes) {
     }
 }
 
+TEST_P(Block, blocks_together_exchange_by_flags) {
+  constexpr std::size_t teams = together_blocks, threads = together_threads, values = teams * threads;
+  std::vector<std::uint32_t> expected(values);
+  std::iota(expected.begin(), expected.end(), 1u);
+  const auto* const x = given(expected);
+  auto *const y = room<std::uint32_t>(values), *const state = room<std::uint32_t>(2 * values);
+  blocks().add_neighbours(x, y, state, given(std::vector<std::uint32_t>(teams)), stream());
+  for (int step = 0; step < together_steps; ++step) {
+    const auto before = expected;
+    for (std::size_t i = 0; i < values; ++i)
+      expected[i] += before[(i / threads + 1) % teams * threads + (i + 1) % threads];
+  }
+  EXPECT_EQ(read(y, values), expected);
+}
+
 float as_float(float x) { return x; }
 float as_float(bf16 x) { return static_cast<float>(x); }
 float as_float(f16 x) { return static_cast<float>(x); }

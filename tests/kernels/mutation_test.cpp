@@ -40,9 +40,9 @@ constexpr std::string_view name_of(Break kind) {
 
 /// Whether a block of this name can be broken so.
 bool can_break(std::string_view block, Break kind) {
-  static constexpr std::string_view reads[] = {"shuffle",      "shuffle_xor",    "shuffle_up",
-                                               "shuffle_down", "copy_to_shared", "load_matrices",
-                                               "load_vector",  "store_vector"};
+  static constexpr std::string_view reads[] = {
+      "shuffle",       "shuffle_xor", "shuffle_up",   "shuffle_down", "copy_to_shared",
+      "load_matrices", "load_vector", "store_vector", "raise_flag",   "wait_flag"};
   if (kind == Break::shifted) return std::ranges::find(reads, block) != std::end(reads);
   if (kind == Break::unchecked) return block == "copy_to_shared" || block == "wait_copies";
   return block != "load_vector" && block != "store_vector";

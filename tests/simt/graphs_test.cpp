@@ -100,6 +100,28 @@ TEST(graphs, what_is_captured_does_not_run) {
   }
 }
 
+TEST(graphs, launches_together_are_captured_and_replayed) {
+  constexpr unsigned blocks = 6;
+  for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+    begin(seed);
+    const auto stream = new_stream();
+    auto* const x = new_ints(blocks);
+    auto* const flags = reinterpret_cast<std::uint32_t*>(new_ints(blocks));
+    begin_capture(stream);
+    OK(cudaMemsetAsync(flags, 0, blocks * sizeof(int), stream));
+    OK(queued::relay(x, flags, blocks, stream));
+    const auto executable = end_capture(stream);
+    for (const int first : {10, 20}) {
+      OK(cudaMemcpyAsync(x, &first, sizeof first, cudaMemcpyHostToDevice, stream));
+      OK(cudaGraphLaunch(executable, stream));
+      int last = 0;
+      OK(cudaMemcpyAsync(&last, x + blocks - 1, sizeof last, cudaMemcpyDeviceToHost, stream));
+      OK(cudaStreamSynchronize(stream));
+      EXPECT_EQ(last, first + 5) << "seed " << seed;
+    }
+  }
+}
+
 TEST(graphs, branches_are_reordered_and_replays_are_not) {
   std::set<std::string> logs;
   for (std::uint64_t seed = 0; seed < seeds; ++seed) {

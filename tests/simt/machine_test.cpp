@@ -66,6 +66,20 @@ TEST(machine, a_report_repeats_with_its_seed) {
   }
 }
 
+/// A lesson runs wrong in some way under some seed.
+bool is_noticed(Machine& machine, const teaching::Lesson& lesson, const Schedule& mutant) {
+  for (std::uint64_t seed = 0; seed < 3 * seeds; ++seed)
+    for (const auto look_for : {Schedule::LookFor::faults, Schedule::LookFor::races}) {
+      auto schedule = mutant;
+      schedule.seed = seed;
+      schedule.accesses_per_turn = 4;
+      schedule.look_for = look_for;
+      const auto [report, right] = lesson.run(machine, schedule);
+      if (report || !right) return true;
+    }
+  return false;
+}
+
 /// Barriers, waits and shuffles left out, by all lanes or by one: noticed by results or faults, and by races.
 TEST(machine, a_mutant_without_any_one_building_block_is_noticed) {
   int mutants = 0, noticed = 0;
@@ -75,23 +89,32 @@ TEST(machine, a_mutant_without_any_one_building_block_is_noticed) {
     for (const auto& [site, visits] : std::vector(machine.visits()))
       for (const bool divergent : {false, true}) {
         ++mutants;
-        bool is_noticed = false;
-        for (std::uint64_t seed = 0; !is_noticed && seed < 3 * seeds; ++seed)
-          for (const auto look_for : {Schedule::LookFor::faults, Schedule::LookFor::races}) {
-            const auto [report, right] = lesson.run(machine, {.seed = seed,
-                                                              .accesses_per_turn = 4,
-                                                              .look_for = look_for,
-                                                              .without = divergent ? nullptr : &site,
-                                                              .divergent = divergent ? &site : nullptr});
-            is_noticed |= report || !right;
-          }
-        noticed += is_noticed;
-        EXPECT_TRUE(is_noticed) << lesson.name << " without " << to_string(site)
-                                << (divergent ? " in one lane" : "");
+        const bool was_noticed =
+            is_noticed(machine, lesson,
+                       {.without = divergent ? nullptr : &site, .divergent = divergent ? &site : nullptr});
+        noticed += was_noticed;
+        EXPECT_TRUE(was_noticed) << lesson.name << " without " << to_string(site)
+                                 << (divergent ? " in one lane" : "");
       }
   }
   std::cout << "mutants: " << noticed << " of " << mutants << " noticed\n";
-  EXPECT_EQ(mutants, 2 * 13);
+  EXPECT_EQ(mutants, 2 * 25);
+}
+
+/// Raised or waited for next to where they are.
+TEST(machine, a_mutant_with_another_flag_is_noticed) {
+  int mutants = 0;
+  for (const auto& lesson : teaching::right_lessons()) {
+    Machine machine;
+    ASSERT_FALSE(lesson.run(machine, {}).report);
+    for (const auto& [site, visits] : std::vector(machine.visits())) {
+      if (site.name != "raise_flag" && site.name != "wait_flag") continue;
+      ++mutants;
+      EXPECT_TRUE(is_noticed(machine, lesson, {.shifted = &site}))
+          << lesson.name << " with another flag in " << to_string(site);
+    }
+  }
+  EXPECT_EQ(mutants, 2 * 3);
 }
 
 TEST(machine, launches_that_a_gpu_would_refuse_are_refused) {

@@ -2,6 +2,7 @@
 
 #include <span>
 
+#include "kernels/cuda/device/flag.h"
 #include "kernels/cuda/device/launch.h"
 #include "kernels/cuda/device/warp.h"
 
@@ -34,6 +35,13 @@ SCRAWL_KERNEL void mix_values_kernel(int* x, Values values) {
   x[i] = 31 * x[i] + values.values[i];
 }
 
+SCRAWL_KERNEL void relay_kernel(int* x, std::uint32_t* flags) {
+  const auto block = block_index().x;
+  if (block > 0) wait_flag(flags + block - 1, 1);
+  if (block > 0) x[block] = x[block - 1] + 1;
+  raise_flag(flags + block, 1);
+}
+
 SCRAWL_KERNEL void write_behind_the_end_kernel(int* x, int count) { x[thread_index() + count] = 0; }
 SCRAWL_KERNEL void write_misaligned_kernel(int* x) { *reinterpret_cast<volatile double*>(x + 1) = 0; }
 SCRAWL_KERNEL void wait_for_nobody_kernel() {
@@ -58,6 +66,10 @@ cudaError_t mix(int* x, int count, int value, cudaStream_t stream) {
 }
 cudaError_t mix_values(int* x, const Values& values, cudaStream_t stream) {
   return queue({.kernel = "mix_values", .blocks = {4}, .threads = 16}, stream, mix_values_kernel, x, values);
+}
+cudaError_t relay(int* x, std::uint32_t* flags, unsigned blocks, cudaStream_t stream) {
+  return queue({.kernel = "relay", .blocks = {blocks}, .residency = Residency::together}, stream,
+               relay_kernel, x, flags);
 }
 cudaError_t write_behind_the_end(int* x, int count, cudaStream_t stream) {
   return queue({.kernel = "write_behind_the_end", .threads = 2}, stream, write_behind_the_end_kernel, x,

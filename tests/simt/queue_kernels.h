@@ -1,6 +1,8 @@
 #pragma once
 /// Launches for tests of streams.
 
+#include <cstdint>
+
 #include "kernels/simt/runtime_api.h"
 
 namespace scrawl::simt::queued {
@@ -12,6 +14,9 @@ struct Values {
   int values[64];
 };
 cudaError_t mix_values(int* x, const Values&, cudaStream_t);
+
+/// x[i] = x[i - 1] + 1, a block each, which wait for each other: flags (blocks) are zero before.
+cudaError_t relay(int* x, std::uint32_t* flags, unsigned blocks, cudaStream_t);
 
 // Wrong.
 

@@ -46,6 +46,26 @@ TEST(runtime_api, launches_that_a_gpu_refuses_are_refused_at_once) {
   OK(cudaStreamSynchronize(stream));
 }
 
+TEST(runtime_api, blocks_together_are_no_more_than_multiprocessors) {
+  for (const int multiprocessors : {4, 108}) {
+    runtime().control({.multiprocessors = multiprocessors});
+    const auto stream = new_stream();
+    const auto blocks = static_cast<unsigned>(multiprocessors);
+    auto* const x = new_ints(blocks);
+    auto* const flags = reinterpret_cast<std::uint32_t*>(new_ints(blocks));
+    OK(cudaMemsetAsync(x, 0, blocks * sizeof(int), stream));
+    OK(cudaMemsetAsync(flags, 0, blocks * sizeof(int), stream));
+    EXPECT_STREQ(cudaGetErrorName(queued::relay(x, flags, blocks + 1, stream)),
+                 "cudaErrorCooperativeLaunchTooLarge");
+    EXPECT_THAT(last_report(), HasSubstr("relay: expected at most " + std::to_string(multiprocessors)));
+    OK(queued::relay(x, flags, blocks, stream));
+    int last = 0;
+    OK(cudaMemcpyAsync(&last, x + blocks - 1, sizeof last, cudaMemcpyDeviceToHost, stream));
+    OK(cudaStreamSynchronize(stream));
+    EXPECT_EQ(last, multiprocessors - 1);
+  }
+}
+
 TEST(runtime_api, the_default_stream_is_refused) {
   begin();
   auto* const x = new_ints(64);

@@ -1,7 +1,6 @@
 #include "tests/simt/teaching.h"
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 #include <vector>
 
@@ -10,40 +9,11 @@
 #include "kernels/cuda/device/pipeline.h"
 #include "kernels/cuda/device/vector.h"
 #include "kernels/cuda/device/warp.h"
+#include "tests/simt/array.h"
 
 namespace scrawl::simt::teaching {
 
 namespace {
-
-/// An array in the machine's memory.
-template <class T>
-class Array {
- public:
-  Array(Machine& machine, std::size_t count) : machine_(machine), count_(count) {
-    data_ = reinterpret_cast<T*>(machine.memory().allocate(count * sizeof(T)));
-  }
-  Array(Machine& machine, const std::vector<T>& values) : Array(machine, values.size()) {
-    std::memcpy(data_, values.data(), count_ * sizeof(T));
-    machine.memory().define(reinterpret_cast<std::byte*>(data_), count_ * sizeof(T));
-  }
-  ~Array() { machine_.memory().release(reinterpret_cast<std::byte*>(data_)); }
-  Array(const Array&) = delete;
-  Array& operator=(const Array&) = delete;
-
-  T* data() const { return data_; }
-  std::vector<T> values() const { return {data_, data_ + count_}; }
-
- private:
-  Machine& machine_;
-  std::size_t count_;
-  T* data_;
-};
-
-std::vector<int> counted(std::size_t count) {
-  std::vector<int> values(count);
-  std::iota(values.begin(), values.end(), 1);
-  return values;
-}
 
 constexpr int lanes = 96;
 
@@ -529,10 +499,18 @@ constexpr Lesson racing[] = {
     {"syncs_half_a_warp_for_all_of_it", run_wrong<syncs_half_a_warp_for_all_of_it>},
 };
 
+/// Those of this file, and those of blocks together.
+template <class T, std::size_t kCount>
+std::vector<T> all_of(const T (&apart)[kCount], std::span<const T> together) {
+  std::vector<T> all(std::begin(apart), std::end(apart));
+  all.insert(all.end(), together.begin(), together.end());
+  return all;
+}
+
 }  // namespace
 
-std::span<const Lesson> racing_lessons() { return racing; }
-std::span<const Lesson> right_lessons() { return right; }
-std::span<const WrongLesson> wrong_lessons() { return wrong; }
+std::vector<Lesson> racing_lessons() { return all_of(racing, together::racing_lessons()); }
+std::vector<Lesson> right_lessons() { return all_of(right, together::right_lessons()); }
+std::vector<WrongLesson> wrong_lessons() { return all_of(wrong, together::wrong_lessons()); }
 
 }  // namespace scrawl::simt::teaching

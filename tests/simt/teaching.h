@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "kernels/simt/machine.h"
 
@@ -20,16 +21,23 @@ struct Lesson {
   Outcome (*run)(Machine&, const Schedule&);
 };
 
-std::span<const Lesson> right_lessons();
+std::vector<Lesson> right_lessons();
 
 struct WrongLesson : Lesson {
   Fault fault;
   std::string_view words;  ///< of the report
 };
 
-std::span<const WrongLesson> wrong_lessons();
+std::vector<WrongLesson> wrong_lessons();
 
 /// Right or wrong by luck.
+std::vector<Lesson> racing_lessons();
+
+/// Those among them whose blocks wait for each other.
+namespace together {
+std::span<const Lesson> right_lessons();
+std::span<const WrongLesson> wrong_lessons();
 std::span<const Lesson> racing_lessons();
+}  // namespace together
 
 }  // namespace scrawl::simt::teaching

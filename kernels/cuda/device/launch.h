@@ -14,6 +14,7 @@
 #include "kernels/cuda/device/block.h"
 #include "kernels/cuda/device/runtime.h"
 #include "kernels/error.h"
+#include "kernels/residency.h"
 #include "kernels/view.h"
 
 #ifdef SCRAWL_SIMT
@@ -31,6 +32,7 @@ struct Launch {
   Dim blocks;
   int threads = 1;               ///< of a block
   std::size_t shared_bytes = 0;  ///< of a block
+  Residency residency = Residency::apart;
   Stream stream = nullptr;
 };
 
@@ -93,6 +95,7 @@ void launch(const Launch& l, void (*kernel)(Parameters...), Arguments... argumen
                     .blocks = l.blocks,
                     .threads = l.threads,
                     .shared_bytes = l.shared_bytes,
+                    .residency = l.residency,
                     .lane = call.lane,
                     .call = std::as_bytes(std::span(&call, 1))},
                stream),
@@ -100,10 +103,15 @@ void launch(const Launch& l, void (*kernel)(Parameters...), Arguments... argumen
 #else
   allow_shared(reinterpret_cast<const void*>(kernel), l.shared_bytes, l.kernel);
   std::tuple<Parameters...> values{static_cast<Parameters>(arguments)...};
+  cudaLaunchAttribute together{};
+  together.id = cudaLaunchAttributeCooperative;
+  together.val.cooperative = 1;
   const cudaLaunchConfig_t config{.gridDim = l.blocks,
                                   .blockDim = dim3(static_cast<unsigned>(l.threads)),
                                   .dynamicSmemBytes = l.shared_bytes,
-                                  .stream = stream};
+                                  .stream = stream,
+                                  .attrs = &together,
+                                  .numAttrs = l.residency == Residency::together ? 1u : 0u};
   std::apply(
       [&](auto&... each) {
         void* pointers[] = {static_cast<void*>(&each)..., nullptr};
