@@ -8,6 +8,7 @@
 #include "kernels/cuda/backend.h"
 #include "runtime/device/cpu.h"
 #include "runtime/device/cuda.h"
+#include "runtime/device/ranges.h"
 
 namespace scrawl {
 
@@ -93,6 +94,13 @@ std::vector<DeviceSummary> list_devices() {
     all.push_back(kind.summary ? kind.summary() : DeviceSummary{.name = name, .unusable = kind.unusable()});
   }
   return all;
+}
+
+std::vector<LibrarySummary> list_libraries() {
+  LibrarySummary nvtx{.name = "NVTX", .used_for = "ranges in profiles", .version = ranges_version()};
+  if (nvtx.version.empty())
+    nvtx.unusable = "its header was not there when this was built: it comes with a CUDA toolkit";
+  return {nvtx};
 }
 
 }  // namespace scrawl
