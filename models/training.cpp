@@ -12,6 +12,7 @@
 #include "models/model.h"
 #include "models/stop_signal.h"
 #include "models/warm_start.h"
+#include "runtime/device/ranges.h"
 #include "runtime/io/events.h"
 #include "runtime/io/file.h"
 #include "runtime/io/progress.h"
@@ -332,7 +333,7 @@ class Trainer {
         pause_clock();
         return false;
       }
-      step(*loader.next());
+      step(loader);
       if (seconds_since(last_checkpoint_) > 60 * settings().checkpoint_minutes) save();
       line.update(done_.step_in_epoch * settings().batch, "loss {:.4f}  {}wait {:.1f}%  total {}",
                   mean_loss(), shown_error(),
@@ -367,18 +368,27 @@ class Trainer {
     return format_duration(std::chrono::seconds(static_cast<std::int64_t>(left)));
   }
 
-  void step(const Batch& batch) {
+  /// Waits for the next batch and copies it to the device: the position of the sample that follows it.
+  std::int64_t take_batch(Loader& loader) {
+    const Range range("data");
+    const Batch batch = *loader.next();
     fill_inputs(device_, *program_, batch, recipe_, alphabet_->classes(), network_.frames);
     if (program_->has_input(std::string(counters_name))) {
       const std::array<std::int64_t, 2> counters{done_.step, batch.first_global_sample};
       device_.upload(program_->input(std::string(counters_name)).data, std::as_bytes(std::span(counters)));
     }
+    return batch.next_position;
+  }
+
+  void step(Loader& loader) {
+    const Range range("step");
+    const auto next_position = take_batch(loader);
     set_control(Control::learning_rate, static_cast<float>(settings().schedule.rate(progress())));
     program_->run();
     const auto state = control();
     ++done_.step;
     ++done_.step_in_epoch;
-    done_.position = batch.next_position;
+    done_.position = next_position;
     gradient_norm_ = state[Control::gradient_norm];
     if (state[Control::skip] == 0) {
       done_.loss_sum += state[Control::loss];

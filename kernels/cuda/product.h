@@ -133,14 +133,8 @@ struct Parts {
   }
 };
 
-// In gemm.cu, for all products:
-
-/// y = f(sum of the parts + bias), in order.
+/// y = f(sum of the parts + bias), in order. In gemm.cu, for all products.
 void add_parts(const Result&, const Parts&, Stream);
-
-/// db[column] = sum of dy's rows, in order. dy: (rows, columns) row-major.
-std::size_t column_sums_bytes(std::int64_t rows, std::int64_t columns);
-void column_sums(const View& dy, std::int64_t rows, const View& db, Bytes workspace, Stream);
 
 /// Where the next piece of a workspace may begin.
 constexpr std::size_t workspace_aligned(std::size_t bytes) { return (bytes + 255) / 256 * 256; }

@@ -4,9 +4,16 @@
 
 #include "kernels/cuda/backend.h"
 #include "kernels/cuda/device/runtime.h"
+#include "kernels/cuda/vendor/libraries.h"
+#include "runtime/device/ranges.h"
 
 #ifdef SCRAWL_SIMT
 #include <thread>
+#else
+#include <fstream>
+#include <iterator>
+
+#include "runtime/device/driver_release.h"
 #endif
 
 namespace SCRAWL_CUDA {
@@ -41,14 +48,28 @@ int attribute(cudaDeviceAttr what) {
   return value;
 }
 
-cudaDeviceProp properties_of_device() {
+cudaDeviceProp properties_of(int which) {
   cudaDeviceProp properties{};
-  check(cudaGetDeviceProperties(&properties, device), "properties of the device");
+  check(cudaGetDeviceProperties(&properties, which), "properties of the device");
   return properties;
 }
 
+std::vector<DeviceSummary::Gpu> gpus() {
+  int count = 0;
+  check(cudaGetDeviceCount(&count), "number of GPUs");
+  std::vector<DeviceSummary::Gpu> all;
+  for (int i = 0; i < count; ++i) {
+    const auto properties = properties_of(i);
+    all.push_back({.name = properties.name,
+                   .compute_capability = fmt::format("{}.{}", properties.major, properties.minor),
+                   .memory_bytes = properties.totalGlobalMem,
+                   .multiprocessors = properties.multiProcessorCount});
+  }
+  return all;
+}
+
 std::string hardware() {
-  const auto properties = properties_of_device();
+  const auto properties = properties_of(device);
   auto text = fmt::format("{}, compute capability {}.{}, {} multiprocessors, {:.1f} GiB", properties.name,
                           properties.major, properties.minor, properties.multiProcessorCount,
                           static_cast<double>(properties.totalGlobalMem) / (1 << 30));
@@ -68,6 +89,29 @@ std::string library_versions() {
 #else
   return fmt::format("CUDA runtime {}, driver for {}", version_text(runtime), version_text(driver));
 #endif
+}
+
+/// The libraries whose variants stand behind our own kernels; of each that is missing, the first line of why.
+std::string vendor_versions() {
+  std::string text;
+#ifndef SCRAWL_SIMT
+  for (const auto& [name, version, path, unusable] : vendor_libraries())
+    text += unusable.empty() ? fmt::format(", {} {} ({})", name, version, path)
+                             : fmt::format(", no {} ({})", name, unusable.substr(0, unusable.find('\n')));
+#endif
+  return text;
+}
+
+/// With the driver's own number, which no result depends on.
+std::string described_libraries() {
+  auto text = library_versions();
+#ifndef SCRAWL_SIMT
+  std::ifstream file("/proc/driver/nvidia/version");
+  const std::string versions(std::istreambuf_iterator<char>(file), {});
+  if (const auto release = driver_release(versions); !release.empty())
+    text += fmt::format(", driver {}", release);
+#endif
+  return text;
 }
 
 /// Whether the driver lets this runtime work, and has a device for it.
@@ -111,6 +155,9 @@ class CudaDevice final : public Device {
                    .threads = 1,
                    .multiprocessors = attribute(cudaDevAttrMultiProcessorCount)} {
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "a stream is made");
+#ifndef SCRAWL_SIMT
+    name_stream(stream(), "scrawl");  // simt's are none of the driver's, whom a profiler asks
+#endif
   }
   ~CudaDevice() override { log_failure(cudaStreamDestroy(stream_), "a stream is given back"); }
   CudaDevice(const CudaDevice&) = delete;
@@ -119,7 +166,7 @@ class CudaDevice final : public Device {
   std::string name() const override { return std::string(device_name); }
   // Runs are resumed under equal libraries; another GPU is as good as another library.
   std::string libraries() const override {
-    return fmt::format("{}, {}", library_versions(), properties_of_device().name);
+    return fmt::format("{}, {}", library_versions(), properties_of(device).name);
   }
   const Backend& backend() const override { return SCRAWL_CUDA::backend(); }
   const Selection& selection() const override { return selection_; }
@@ -177,7 +224,8 @@ DeviceSummary summary() {
   if (!found.unusable.empty()) return found;
   try {
     found.hardware = hardware();
-    found.libraries = library_versions();
+    found.libraries = described_libraries() + vendor_versions();
+    found.gpus = gpus();
   } catch (const Error& error) {
     found.unusable = error.what();
   }

@@ -72,11 +72,29 @@ std::unique_ptr<Device> open_for_planning(const DeviceOptions&);
 
 /// What this machine offers, for `scrawl devices`.
 struct DeviceSummary {
-  std::string name;       ///< "cpu"
-  std::string hardware;   ///< processor or GPU
-  std::string libraries;  ///< what runs on it, with versions
-  std::string unusable;   ///< why it cannot be used, or empty
+  struct Gpu {
+    std::string name;
+    std::string compute_capability;  ///< "9.0"
+    std::size_t memory_bytes = 0;
+    int multiprocessors = 0;
+  };
+
+  std::string name;            ///< "cpu"
+  std::string hardware;        ///< processor or GPU
+  std::string libraries;       ///< what runs on it, with versions
+  std::string unusable;        ///< why it cannot be used, or empty
+  std::vector<Gpu> gpus = {};  ///< all that are visible; work runs on the first
 };
 std::vector<DeviceSummary> list_devices();
+
+/// A library beside those that every build has.
+struct LibrarySummary {
+  std::string name;  ///< "cuDNN"
+  std::string used_for;
+  std::string version;   ///< "9.19.0"
+  std::string path;      ///< empty: it is compiled in
+  std::string unusable;  ///< why it is not used, or empty
+};
+std::vector<LibrarySummary> list_libraries();
 
 }  // namespace scrawl

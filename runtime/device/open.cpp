@@ -8,6 +8,7 @@
 #include "runtime/device/cpu.h"
 #include "runtime/device/cuda.h"
 #include "runtime/device/described.h"
+#include "runtime/device/ranges.h"
 
 namespace scrawl {
 
@@ -99,6 +100,13 @@ std::unique_ptr<Device> open_for_planning(const DeviceOptions& options) {
       "libraries would take there is unknown\n",
       why, described_multiprocessors);
   return described;
+}
+
+std::vector<LibrarySummary> list_libraries() {
+  LibrarySummary nvtx{.name = "NVTX", .used_for = "ranges in profiles", .version = ranges_version()};
+  if (nvtx.version.empty())
+    nvtx.unusable = "its header was not there when this was built: it comes with a CUDA toolkit";
+  return {nvtx};
 }
 
 }  // namespace scrawl

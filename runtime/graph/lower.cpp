@@ -12,6 +12,7 @@ class Lowering final : public Emit {
       : graph_(graph), options_(options), gradients_(graph.tensors().size()) {
     lowered_.tensors = graph.tensors();
     lowered_.outputs = graph.outputs();
+    for (const auto& node : graph.nodes()) lowered_.nodes.push_back(node.name);
   }
 
   Lowered run() {

@@ -28,6 +28,7 @@ struct LowerOptions {
 struct Lowered {
   std::vector<Tensor> tensors;
   std::vector<Step> steps;
+  std::vector<std::string> nodes;  ///< the graph's, by name
   std::map<std::string, TensorId> outputs;
 };
 

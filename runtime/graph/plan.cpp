@@ -17,6 +17,7 @@ class Planning {
 
   ProgramPlan run() {
     for (const auto& step : plan_.lowered.steps) add(step);
+    node_.clear();
     for (const auto& [name, tensor] : plan_.lowered.outputs) plan_.outputs[name] = plain_output(tensor);
     lay_out();
     return std::move(plan_);
@@ -63,11 +64,12 @@ class Planning {
   void add(const Step& step) {
     const auto name = step_name(step);
     phase_ = step.phase;
+    node_ = step.node < 0 ? "" : plan_.lowered.nodes[static_cast<std::size_t>(step.node)];
     std::vector<View> views;
     for (std::size_t i = 0; i < step.tensors.size(); ++i)
       views.push_back(step.access[i] == Access::write ? plain(step.tensors[i])
                                                       : value(original(step.tensors[i], name)).view);
-    PlannedStep planned{.name = name, .node = step.node, .phase = step.phase};
+    PlannedStep planned{.name = name, .node = node_, .phase = step.phase};
     try {
       planned.call = step.plan(backend_, selection_, views);
     } catch (const Unsupported& error) {
@@ -119,6 +121,7 @@ class Planning {
                           backend_.placement(y));
     const int to = new_value(id, wanted);
     PlannedStep step{.name = tensor(id).name + " reorder",
+                     .node = node_,
                      .phase = depends_on_parameters_only(id) ? Phase::prepare : phase_};
     step.call = {plan->variant, plan->refused, plan->workspace_bytes, [plan](std::span<const View> operands) {
                    return [plan, bound = Copy{.x = operands[0], .y = operands[1]}](
@@ -182,6 +185,7 @@ class Planning {
   std::vector<std::vector<int>> placed_;
   std::vector<bool> constant_;
   Phase phase_ = Phase::forward;  ///< of the step that is being planned
+  std::string node_;              ///< of that step
 };
 
 }  // namespace

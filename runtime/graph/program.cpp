@@ -1,6 +1,18 @@
 #include "runtime/graph/program.h"
 
+#include <optional>
+
+#include "runtime/device/ranges.h"
+
 namespace scrawl {
+
+namespace {
+
+std::string range_of(Phase phase) {
+  return phase == Phase::update ? "optimiser" : std::string(name_of(phase));
+}
+
+}  // namespace
 
 View Storage::tensor(const std::string& name, const TensorSpec& spec) {
   if (const auto found = entries_.find(name); found != entries_.end()) {
@@ -130,12 +142,28 @@ View Program::output(const std::string& name) const {
 
 void Program::prepare() {
   bind_if_moved();
-  for (const auto& step : prepare_) step.run(step.workspace, device_->stream());
+  run(prepare_);
 }
 
 void Program::run() {
   bind_if_moved();
-  for (const auto& step : step_) step.run(step.workspace, device_->stream());
+  run(step_);
+}
+
+void Program::run(const std::vector<BoundStep>& steps) {
+  std::optional<Range> phase, node;  // the inner one ends first
+  const PlannedStep* before = nullptr;
+  for (const auto& step : steps) {
+    if (is_profiled()) {
+      const auto& now = plan_.steps[static_cast<std::size_t>(step.step)];
+      const bool same_phase = before && before->phase == now.phase;
+      if (!same_phase || before->node != now.node) node.reset();
+      if (!same_phase) phase.reset(), phase.emplace(range_of(now.phase));
+      if (!node && !now.node.empty()) node.emplace(now.node);
+      before = &now;
+    }
+    step.run(step.workspace, device_->stream());
+  }
 }
 
 void Program::run_timed(const std::function<void(const PlannedStep&, double)>& tell) {

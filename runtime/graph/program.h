@@ -50,7 +50,7 @@ struct Value {
 
 struct PlannedStep {
   std::string name;  ///< "conv1 conv2d_forward"
-  int node = -1;
+  std::string node;  ///< that it is for, or the one after it if it is a reorder; empty: none (an optimiser)
   Phase phase = Phase::forward;
   PlannedCall call;
   std::vector<int> values;  ///< one an operand
@@ -94,7 +94,7 @@ class Program {
   View output(const std::string& name) const;  ///< valid from a run until the next run of any program; plain
 
   void prepare();  ///< runs what depends on parameters only; call after they change
-  void run();      ///< one step
+  void run();      ///< one step. Phases and nodes are ranges of a profiler (device/ranges.h)
 
   /// Runs one step, telling the seconds that each call took.
   void run_timed(const std::function<void(const PlannedStep&, double seconds)>&);
@@ -108,6 +108,7 @@ class Program {
     Bytes workspace;
   };
   void bind();
+  void run(const std::vector<BoundStep>&);
   void bind_if_moved();
 
   Device* device_;

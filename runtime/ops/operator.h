@@ -82,7 +82,7 @@ struct PlannedCall {
 /// A call on tensors of a graph, not planned yet.
 struct Step {
   std::string call;  ///< "conv2d_forward"
-  int node = -1;     ///< -1: no node's (an optimiser, a reorder)
+  int node = -1;     ///< -1: no node's (an optimiser)
   Phase phase = Phase::forward;
   std::vector<TensorId> tensors;  ///< in binding order
   std::vector<Access> access;

@@ -74,6 +74,11 @@ def run(*arguments, **options):
     return subprocess.run([SCRAWL, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options)
 
 
+def listed(what):
+    """The devices or the libraries of `scrawl devices`."""
+    return json.loads(run("devices", "--json").stdout)[what]
+
+
 class CommandLine(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -149,11 +154,32 @@ class CommandLine(unittest.TestCase):
         self.assertEqual((described["input"]["ink"], described["input"]["fit"]), ("light", "centre"))
 
     def test_devices_are_listed(self):
-        devices = json.loads(run("devices", "--json").stdout)
+        devices = listed("devices")
         self.assertEqual([device["name"] for device in devices], ["cpu", "cuda", "simt"])
         self.assertEqual(devices[0]["unusable"], "")
         for device in devices:
             self.assertNotEqual(device["unusable"] == "", device["hardware"] == "", device)
+            is_gpu = device["name"] != "cpu" and device["unusable"] == ""
+            self.assertEqual(len(device["gpus"]) > 0, is_gpu, device)
+            for gpu in device["gpus"]:
+                self.assertRegex(gpu["compute_capability"], r"^\d+\.\d$")
+                self.assertGreater(gpu["memory_bytes"], 0)
+                self.assertGreater(gpu["multiprocessors"], 0)
+        text = run("devices").stdout
+        for device in devices:
+            self.assertRegex(text, rf"(?m)^{device['name']} +{re.escape(device['hardware'] or 'not usable: ')}")
+
+    def test_libraries_are_listed_with_their_use_or_why_they_are_absent(self):
+        libraries = listed("libraries")
+        self.assertIn("NVTX", [library["name"] for library in libraries])
+        text = run("devices").stdout
+        for library in libraries:
+            self.assertTrue(library["used_for"], library)
+            self.assertNotEqual(library["unusable"] == "", library["version"] == "", library)
+            line, = (line for line in text.splitlines() if line.startswith(library["name"] + " "))
+            self.assertIn(library["unusable"] or library["version"], line)
+            self.assertIn(library["path"], line)
+            self.assertIn(library["used_for"], line)
 
     # Runs that are interrupted.
 
@@ -414,7 +440,7 @@ class CommandLine(unittest.TestCase):
     def test_devices_that_are_not_there(self):
         train = ("train", self.recipe, "--data", self.data, "--out", self.folder / "w", "--device")
         self.expect(run(*train, "gpu"), 4, "expected auto, cuda, cpu or simt, got gpu")
-        for device in json.loads(run("devices", "--json").stdout):
+        for device in listed("devices"):
             if device["unusable"]:
                 self.expect(run(*train, device["name"]), 4, f"device {device['name']}: {device['unusable']}")
         self.assertFalse((self.folder / "w").exists())
@@ -431,7 +457,7 @@ class CommandLine(unittest.TestCase):
 
     def dense(self):
         """A recipe of dense layers, for the devices that have no others yet."""
-        for device in json.loads(run("devices", "--json").stdout):
+        for device in listed("devices"):
             if device["name"] == "simt" and device["unusable"]:
                 self.skipTest(device["unusable"])
         image = re.compile(r"  { type = \"(conv|batch_norm|relu|max_pool)\".*\n")

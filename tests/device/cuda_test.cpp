@@ -49,9 +49,18 @@ TEST(cuda_device, is_listed_with_what_it_is_or_lacks) {
   EXPECT_EQ(listed.unusable, "");
   EXPECT_THAT(listed.hardware, HasSubstr("simt, compute capability 8.0, 108 multiprocessors"));
   EXPECT_THAT(listed.libraries, HasSubstr("13.0"));
+  runtime().control({.capacity = 3 << 20, .devices = 2, .compute_capability = 9, .multiprocessors = 132});
+  const auto gpus = simt::summary().gpus;
+  ASSERT_EQ(gpus.size(), 2u);
+  for (const auto& gpu : gpus) {
+    EXPECT_EQ(gpu.name, "simt");
+    EXPECT_EQ(gpu.compute_capability, "9.0");
+    EXPECT_EQ(gpu.memory_bytes, 3u << 20);
+    EXPECT_EQ(gpu.multiprocessors, 132);
+  }
   runtime().control({.devices = 0});
   EXPECT_THAT(simt::summary().unusable, HasSubstr("no GPU is visible"));
-  for (std::uint64_t call = 1; call < 8; ++call) {
+  for (std::uint64_t call = 1; call < 10; ++call) {
     runtime().control({.failure = {.call = call}});
     EXPECT_THAT(simt::summary().unusable, HasSubstr("cudaErrorUnknown")) << call;
   }

@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "runtime/device/cpu.h"
+#include "runtime/device/driver_release.h"
+#include "runtime/device/ranges.h"
 
 namespace scrawl {
 namespace {
@@ -86,6 +88,32 @@ TEST(list_devices, names_all_three_with_what_they_are_or_lack) {
   EXPECT_EQ(devices[0].unusable, "");
   for (const auto& device : devices)
     EXPECT_NE(device.unusable.empty(), device.hardware.empty()) << device.name;
+}
+
+TEST(list_libraries, names_each_with_its_use_and_its_version_or_what_it_lacks) {
+  for (const auto& library : list_libraries()) {
+    EXPECT_NE(library.used_for, "") << library.name;
+    EXPECT_NE(library.version.empty(), library.unusable.empty()) << library.name;
+  }
+}
+
+TEST(driver_release, is_found_in_what_the_kernel_module_says) {
+  EXPECT_EQ(driver_release("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56 "
+                           "UTC 2024\nGCC version:  gcc version 12.2.0 (Debian 12.2.0-14)\n"),
+            "550.54.15");
+  EXPECT_EQ(
+      driver_release("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build "
+                     " (root@host)  Sun Jul 27 06:54:38 UTC 2025\n"),
+      "580.65.06");
+  EXPECT_EQ(driver_release(""), "");
+  EXPECT_EQ(driver_release("GCC version:  gcc version 12.2.0 (Debian)\n"), "");
+}
+
+/// As in every program but those that a profiler starts.
+TEST(range, does_nothing_without_a_profiler) {
+  EXPECT_FALSE(is_profiled());
+  const Range range("nobody sees it");
+  name_stream(nullptr, "nor its name");
 }
 
 }  // namespace
