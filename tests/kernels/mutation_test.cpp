@@ -186,6 +186,48 @@ TEST(mutation, gemm) {
   score.expect_all();
 }
 
+// Products by whole vectors, by elements, of few channels, pooled, split, and with zeros beyond widths.
+TEST(mutation, convolution) {
+  Score score;
+  std::vector<Problem> problems;
+  const Conv2dParams same{.pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1};
+  for (const std::int64_t c : {3, 12, 16}) {
+    const Shape x{2, c, 7, 9}, w{24, c, 3, 3}, y{2, 24, 7, 9}, pooled{2, 24, 3, 4};
+    const auto type = DType::bf16;
+    const Values widths{{"y_widths", ragged(2, 9)}, {"x_widths", ragged(2, 9)}};
+    const auto add = [&](const auto& call, const Values& given) {
+      problems.push_back(problem(fmt::format("convolution {}", problems.size()), call, given));
+    };
+    add(Conv2dForward{.params = same,
+                      .x = described(type, x),
+                      .w = described(type, w),
+                      .b = described(DType::f32, {24}),
+                      .y = described(type, y),
+                      .y_widths = described(DType::i32, {2})},
+        widths);
+    add(Conv2dPoolForward{.params = same,
+                          .x = described(type, x),
+                          .w = described(type, w),
+                          .y = described(type, pooled),
+                          .argmax = described(DType::u8, pooled)},
+        {});
+    add(Conv2dBackwardData{.params = same,
+                           .dy = described(type, y),
+                           .w = described(type, w),
+                           .dx = described(type, x),
+                           .x_widths = described(DType::i32, {2})},
+        widths);
+    add(Conv2dBackwardWeight{.params = same,
+                             .x = described(type, x),
+                             .dy = described(type, y),
+                             .dw = described(DType::f32, w),
+                             .db = described(DType::f32, {24})},
+        {});
+  }
+  mutate(problems, score);
+  score.expect_all();
+}
+
 TEST(mutation, losses) {
   Score score;
   std::vector<Problem> problems;
