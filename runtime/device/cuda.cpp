@@ -4,7 +4,6 @@
 
 #include "kernels/cuda/backend.h"
 #include "kernels/cuda/device/runtime.h"
-#include "kernels/cuda/vendor/libraries.h"
 #include "runtime/device/ranges.h"
 
 #ifdef SCRAWL_SIMT
@@ -13,6 +12,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "kernels/cuda/vendor/libraries.h"
 #include "runtime/device/driver_release.h"
 #endif
 
@@ -89,17 +89,6 @@ std::string library_versions() {
 #else
   return fmt::format("CUDA runtime {}, driver for {}", version_text(runtime), version_text(driver));
 #endif
-}
-
-/// The libraries whose variants stand behind our own kernels; of each that is missing, the first line of why.
-std::string vendor_versions() {
-  std::string text;
-#ifndef SCRAWL_SIMT
-  for (const auto& [name, version, path, unusable] : vendor_libraries())
-    text += unusable.empty() ? fmt::format(", {} {} ({})", name, version, path)
-                             : fmt::format(", no {} ({})", name, unusable.substr(0, unusable.find('\n')));
-#endif
-  return text;
 }
 
 /// With the driver's own number, which no result depends on.
@@ -224,12 +213,24 @@ DeviceSummary summary() {
   if (!found.unusable.empty()) return found;
   try {
     found.hardware = hardware();
-    found.libraries = described_libraries() + vendor_versions();
+    found.libraries = described_libraries();
     found.gpus = gpus();
   } catch (const Error& error) {
     found.unusable = error.what();
   }
   return found;
 }
+
+#ifndef SCRAWL_SIMT
+std::vector<LibrarySummary> libraries() {
+  std::vector<LibrarySummary> all;
+  for (auto& [name, version, path, unusable] : vendor_libraries())
+    all.push_back({.name = std::move(name),
+                   .version = std::move(version),
+                   .path = std::move(path),
+                   .unusable = std::move(unusable)});
+  return all;
+}
+#endif
 
 }  // namespace SCRAWL_CUDA

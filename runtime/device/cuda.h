@@ -11,6 +11,8 @@ std::string unusable();
 /// Throws DeviceError where it is unusable.
 std::unique_ptr<Device> open_device(const DeviceOptions&);
 DeviceSummary summary();
+/// Those that are opened where they are there; what for is not said.
+std::vector<LibrarySummary> libraries();
 
 }  // namespace scrawl::cuda
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 
 #include "runtime/device/cpu.h"
 #include "runtime/device/cuda.h"
@@ -103,10 +104,31 @@ std::unique_ptr<Device> open_for_planning(const DeviceOptions& options) {
 }
 
 std::vector<LibrarySummary> list_libraries() {
+  struct Use {
+    std::string_view name, used_for;
+  };
+  static constexpr Use uses[] = {
+      {"cuDNN", "what our own kernels refuse, and --kernels vendor"},
+      {"cuBLASLt", "products that our own kernels refuse, and --kernels vendor"},
+      {"NCCL", "training on several GPUs, which is not there yet"},
+  };
+  std::vector<LibrarySummary> all;
+#if SCRAWL_HAS_CUDA
+  all = cuda::libraries();
+#else
+  for (const auto& use : uses)
+    all.push_back({.name = std::string(use.name), .unusable = "this build has no CUDA backend"});
+#endif
+  for (auto& library : all) {
+    const auto* const use = std::ranges::find(uses, library.name, &Use::name);
+    if (use == std::end(uses)) throw InternalError("libraries: nobody says what {} is for", library.name);
+    library.used_for = use->used_for;
+  }
   LibrarySummary nvtx{.name = "NVTX", .used_for = "ranges in profiles", .version = ranges_version()};
   if (nvtx.version.empty())
     nvtx.unusable = "its header was not there when this was built: it comes with a CUDA toolkit";
-  return {nvtx};
+  all.push_back(std::move(nvtx));
+  return all;
 }
 
 }  // namespace scrawl

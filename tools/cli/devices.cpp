@@ -43,9 +43,12 @@ void print(const DeviceSummary& d) {
   }
 }
 
+/// --json has all of it: each place that was tried.
+std::string first_line_of(const std::string& text) { return text.substr(0, text.find('\n')); }
+
 void print(const LibrarySummary& l) {
   if (!l.unusable.empty())
-    fmt::print("{:8} not used, for {}: {}\n", l.name, l.used_for, l.unusable);
+    fmt::print("{:8} not used, for {}: {}\n", l.name, l.used_for, first_line_of(l.unusable));
   else
     fmt::print("{:8} {}{}, for {}\n", l.name, l.version, l.path.empty() ? "" : " from " + l.path, l.used_for);
 }
