@@ -16,6 +16,7 @@
 #include "kernels/cuda/operands.h"
 #include "kernels/cuda/planners.h"
 #include "kernels/cuda/rows.h"
+#include "kernels/cuda/vendor/variants.h"
 
 namespace SCRAWL_CUDA {
 
@@ -293,7 +294,7 @@ Plan<CtcLoss> ctc_loss(CtcLoss& call, const Selection& selection) {
       {"long", Origin::native, plan_in_memory},
   };
   check(call);
-  return first_variant<CtcLoss>("ctc_loss", variants, call, selection);
+  return first_variant_or_vendor<CtcLoss>("ctc_loss", variants, call, selection);
 }
 
 }  // namespace SCRAWL_CUDA

@@ -9,9 +9,11 @@
 
 #include "kernels/check.h"
 #include "kernels/cuda/device/launch.h"
+#include "kernels/cuda/matrix_product.h"
 #include "kernels/cuda/operands.h"
 #include "kernels/cuda/planners.h"
 #include "kernels/cuda/product.h"
+#include "kernels/cuda/vendor/variants.h"
 
 namespace SCRAWL_CUDA {
 
@@ -83,54 +85,8 @@ SCRAWL_KERNEL SCRAWL_THREADS(ColumnSums::threads) void sum_columns(const T* x, i
 
 // ---------------------------------------------------------------------------------------------- launchers
 
-/// A product as its operands are stored.
-struct Operands {
-  View a, b;
-  Transpose transpose_a, transpose_b;
-  View bias, y;
-  Activation activation = Activation::none;
-
-  int m() const { return extent(a, transpose_a == Transpose::yes ? 1 : 0); }
-  int n() const { return extent(b, transpose_b == Transpose::yes ? 0 : 1); }
-  int k() const { return extent(a, transpose_a == Transpose::yes ? 0 : 1); }
-
- private:
-  static int extent(const View& x, int axis) { return static_cast<int>(x.shape[axis]); }
-};
-
-/// Leading axes as one.
-View as_matrix(View x) {
-  if (x.shape.rank == 2) return x;
-  const auto columns = x.shape[x.shape.rank - 1];
-  std::int64_t rows = 1;
-  for (int axis = 0; axis + 1 < x.shape.rank; ++axis) rows *= x.shape[axis];
-  return make_view(x.data, x.type, {rows, columns});
-}
-
-Operands operands_of(const Gemm& c) { return {c.a, c.b, c.transpose_a, c.transpose_b, {}, c.y}; }
-Operands operands_of(const DenseForward& c) {
-  return {as_matrix(c.x), c.w, Transpose::no, Transpose::yes, c.b, as_matrix(c.y), c.activation};
-}
-Operands operands_of(const DenseBackwardData& c) {
-  return {as_matrix(c.dy), c.w, Transpose::no, Transpose::no, {}, as_matrix(c.dx)};
-}
-Operands operands_of(const DenseBackwardWeight& c) {
-  return {as_matrix(c.dy), as_matrix(c.x), Transpose::yes, Transpose::no, {}, c.dw};
-}
-
-/// Rows of a and b may lie apart: those of some columns of a wider matrix.
-void place(Gemm& c) {
-  for (auto* operand : {&c.a, &c.b})
-    if (operand->layout || operand->strides[1] != 1 || operand->strides[0] < operand->shape[1])
-      make_row_major(*operand);
-  make_row_major(c.y);
-}
-void place(DenseForward& c) { make_row_major(c.x, c.w, c.b, c.y); }
-void place(DenseBackwardData& c) { make_row_major(c.dy, c.w, c.dx); }
-void place(DenseBackwardWeight& c) { make_row_major(c.x, c.dy, c.dw, c.db); }
-
 template <class Tile>
-std::int64_t tiles_of(const Operands& o) {
+std::int64_t tiles_of(const MatrixProduct& o) {
   return ((std::int64_t{o.m()} + Tile::m - 1) / Tile::m) * ((std::int64_t{o.n()} + Tile::n - 1) / Tile::n);
 }
 
@@ -147,7 +103,7 @@ Matrix<T> matrix_of(const View& x) {
 
 /// Calls f<kA, kB>() with what lies contiguous in the operands.
 template <class F>
-void dispatch_contiguous(const Operands& o, F&& f) {
+void dispatch_contiguous(const MatrixProduct& o, F&& f) {
   using enum Contiguous;
   const bool a = o.transpose_a == Transpose::yes, b = o.transpose_b == Transpose::yes;
   if (a && b) return f.template operator()<extent, depth>();
@@ -158,7 +114,7 @@ void dispatch_contiguous(const Operands& o, F&& f) {
 
 /// T: as stored. Sums: TensorSums or ExactSums, for a Tile.
 template <class T, class Tile, class Sums, Fetch kFetch>
-void launch_tiles(const Operands& o, const Result& result, const Parts& parts, Stream stream) {
+void launch_tiles(const MatrixProduct& o, const Result& result, const Parts& parts, Stream stream) {
   dispatch_contiguous(o, [&]<Contiguous kA, Contiguous kB>() {
     launch({.kernel = "gemm_tile",
             .blocks = {blocks_for(tiles_of<Tile>(o), 1), static_cast<unsigned>(parts.count)},
@@ -173,7 +129,7 @@ void launch_tiles(const Operands& o, const Result& result, const Parts& parts, S
 /// T: as stored. Sums: of a tile. Operands that no vectors can fetch pass through small tiles: the sums are
 /// the same.
 template <class T, class Tile, template <class> class Sums>
-void launch_product(const Operands& o, const Parts& parts, Bytes workspace, Stream stream) {
+void launch_product(const MatrixProduct& o, const Parts& parts, Bytes workspace, Stream stream) {
   const Result result{.m = o.m(),
                       .n = o.n(),
                       .parts = parts.count > 1 ? reinterpret_cast<float*>(workspace.data()) : nullptr,
@@ -209,13 +165,13 @@ Plan<Call> plan_product(Call& call, const Selection& selection, F launch_with) {
 }
 
 template <class Tile>
-void refuse_few_tiles(const Operands& o, const Selection& selection) {
+void refuse_few_tiles(const MatrixProduct& o, const Selection& selection) {
   if (tiles_of<Tile>(o) < selection.multiprocessors)
     throw Refused("needs {} tiles of {} x {}, one a multiprocessor, got {}", selection.multiprocessors,
                   Tile::m, Tile::n, tiles_of<Tile>(o));
 }
 
-void refuse_large(const Operands& o) {
+void refuse_large(const MatrixProduct& o) {
   constexpr std::int64_t most = 0x7fffffff - 4096;  // so that no index of a tile's edge overflows
   for (const auto& [view, axis] : {std::pair{&o.a, 0}, {&o.a, 1}, {&o.b, 0}, {&o.b, 1}})
     if (view->shape[axis] > most) throw Refused("needs extents up to {}, got {}", most, view->shape[axis]);
@@ -227,13 +183,13 @@ Plan<Call> plan_tensor(Call& call, const Selection& selection) {
   if (o.a.type == DType::f32) throw Refused("needs bf16 or f16, got f32");
   refuse_large(o);
   if constexpr (std::is_same_v<Tile, LargeTile>) refuse_few_tiles<Tile>(o, selection);
-  return plan_product<Call, Tile>(call, selection,
-                                  [](const Operands& p, const Parts& parts, Bytes workspace, Stream stream) {
-                                    if (p.a.type == DType::bf16)
-                                      launch_product<bf16, Tile, Bf16Sums>(p, parts, workspace, stream);
-                                    else
-                                      launch_product<f16, Tile, F16Sums>(p, parts, workspace, stream);
-                                  });
+  return plan_product<Call, Tile>(
+      call, selection, [](const MatrixProduct& p, const Parts& parts, Bytes workspace, Stream stream) {
+        if (p.a.type == DType::bf16)
+          launch_product<bf16, Tile, Bf16Sums>(p, parts, workspace, stream);
+        else
+          launch_product<f16, Tile, F16Sums>(p, parts, workspace, stream);
+      });
 }
 
 template <class Call, class Tile>
@@ -266,7 +222,7 @@ constexpr Variant<Call> variants[] = {
 template <class Call>
 Plan<Call> plan(std::string_view operation, Call& call, const Selection& selection) {
   check(call);
-  return first_variant<Call>(operation, variants<Call>, call, selection);
+  return first_variant_or_vendor<Call>(operation, variants<Call>, call, selection);
 }
 
 int row_parts_of(std::int64_t rows) {
@@ -281,6 +237,18 @@ void add_parts(const Result& result, const Parts& parts, Stream stream) {
           .threads = AddParts::threads,
           .stream = stream},
          add_each, result, parts.count);
+}
+
+void finish_product(const float* products, const View& bias, Activation activation, const View& y,
+                    Stream stream) {
+  add_parts({.m = static_cast<int>(y.shape[0]),
+             .n = static_cast<int>(y.shape[1]),
+             .parts = const_cast<float*>(products),  // which are read
+             .bias = bias.as<const float>(),
+             .activation = activation,
+             .y = y.data,
+             .y_type = y.type},
+            {.count = 1}, stream);
 }
 
 std::size_t column_sums_bytes(std::int64_t rows, std::int64_t columns) {

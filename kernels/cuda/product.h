@@ -6,6 +6,7 @@
 
 #include "kernels/cuda/gemm_tile.h"
 #include "kernels/cuda/nonlinear.h"
+#include "kernels/cuda/sums.h"
 #include "kernels/plan.h"
 #include "kernels/view.h"
 
@@ -137,10 +138,6 @@ struct Parts {
 
 /// y = f(sum of the parts + bias), in order.
 void add_parts(const Result&, const Parts&, Stream);
-
-/// db[column] = sum of dy's rows, in order. dy: (rows, columns) row-major.
-std::size_t column_sums_bytes(std::int64_t rows, std::int64_t columns);
-void column_sums(const View& dy, std::int64_t rows, const View& db, Bytes workspace, Stream);
 
 /// Where the next piece of a workspace may begin.
 constexpr std::size_t workspace_aligned(std::size_t bytes) { return (bytes + 255) / 256 * 256; }

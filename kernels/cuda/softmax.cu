@@ -12,6 +12,7 @@
 #include "kernels/cuda/operands.h"
 #include "kernels/cuda/planners.h"
 #include "kernels/cuda/rows.h"
+#include "kernels/cuda/vendor/variants.h"
 
 namespace SCRAWL_CUDA {
 
@@ -396,12 +397,14 @@ constexpr Variant<Call> variants[] = {
 
 Plan<SoftmaxForward> softmax_forward(SoftmaxForward& call, const Selection& selection) {
   check(call);
-  return first_variant<SoftmaxForward>("softmax_forward", variants<SoftmaxForward>, call, selection);
+  return first_variant_or_vendor<SoftmaxForward>("softmax_forward", variants<SoftmaxForward>, call,
+                                                 selection);
 }
 
 Plan<SoftmaxBackward> softmax_backward(SoftmaxBackward& call, const Selection& selection) {
   check(call);
-  return first_variant<SoftmaxBackward>("softmax_backward", variants<SoftmaxBackward>, call, selection);
+  return first_variant_or_vendor<SoftmaxBackward>("softmax_backward", variants<SoftmaxBackward>, call,
+                                                  selection);
 }
 
 }  // namespace SCRAWL_CUDA

@@ -1,0 +1,135 @@
+#pragma once
+/// cuDNN's graph API: tensors and operations as descriptors, a graph of them, and the engines that can run
+/// it.
+///
+/// A descriptor is made, given its attributes and finalised; cuDNN checks them then. Source: cuDNN's
+/// documentation of its backend API, and cudnn_graph.h.
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/cuda/vendor/cudnn.h"
+#include "kernels/plan.h"
+
+namespace scrawl::cuda {
+
+class Descriptor {
+ public:
+  Descriptor(const Cudnn&, cudnnBackendDescriptorType_t);
+  ~Descriptor();
+  Descriptor(Descriptor&&) noexcept;
+  Descriptor& operator=(Descriptor&&) noexcept;
+
+  // Throw DeviceError with the attribute that cuDNN does not take.
+  Descriptor& set(cudnnBackendAttributeName_t, cudnnBackendAttributeType_t, std::int64_t count,
+                  const void* values);
+  Descriptor& set(cudnnBackendAttributeName_t, std::int64_t);
+  Descriptor& set(cudnnBackendAttributeName_t, std::span<const std::int64_t>);
+  Descriptor& set(cudnnBackendAttributeName_t, const Descriptor&);
+  Descriptor& set(cudnnBackendAttributeName_t, cudnnDataType_t);
+  /// Throws DeviceError with what cuDNN finds wrong with the whole: `what` it is.
+  Descriptor& finalize(std::string_view what);
+
+  /// The one value of an attribute.
+  std::int64_t number(cudnnBackendAttributeName_t) const;
+  /// As many as there are, at most `most`.
+  template <class T>
+  std::vector<T> values(cudnnBackendAttributeName_t, cudnnBackendAttributeType_t, std::int64_t most) const;
+  void get(cudnnBackendAttributeName_t, Descriptor& value) const;
+  std::vector<Descriptor> descriptors(cudnnBackendAttributeName_t, cudnnBackendDescriptorType_t) const;
+
+  cudnnBackendDescriptor_t raw() const { return raw_; }
+  const Cudnn& cudnn() const { return *cudnn_; }
+
+ private:
+  const Cudnn* cudnn_;
+  cudnnBackendDescriptor_t raw_ = nullptr;
+};
+
+/// The GPU that a graph is planned for: that of a handle, or, where there is no GPU, one that is described
+/// (CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR; cuDNN 9.8).
+struct PlannedFor {
+  cudnnHandle_t handle = nullptr;
+  const Descriptor* properties = nullptr;
+};
+
+/// What may not be taken from the engines that cuDNN offers.
+struct EngineLimits {
+  enum class Repeats : std::uint8_t { needed, not_needed } repeats = Repeats::needed;
+  enum class TensorCores : std::uint8_t { allowed, left_out } tensor_cores = TensorCores::allowed;
+  std::size_t most_workspace = std::size_t{1} << 30;
+};
+
+/// A graph's engine, its knobs set, ready to run.
+class EnginePlan {
+ public:
+  EnginePlan(Descriptor engine_config, Descriptor plan);
+
+  std::size_t workspace_bytes() const { return workspace_bytes_; }
+  std::string name() const;  ///< "engine 17, deterministic"
+
+  /// `operands` in the order in which the graph got them. Throws DeviceError, for operands that are not
+  /// aligned to graph_alignment also.
+  void run(CudnnHandle&, std::span<void* const> operands, Bytes workspace, Stream) const;
+
+ private:
+  friend class Graph;
+  Descriptor engine_config_, plan_;
+  std::size_t workspace_bytes_;
+  std::int64_t engine_ = 0;
+  bool is_repeatable_ = true;
+};
+
+/// What kernels of cuDNN want of each operand's address, in bytes.
+inline constexpr std::int64_t graph_alignment = 16;
+
+/// Operations over operands. Descriptors live as long as the graph.
+class Graph {
+ public:
+  explicit Graph(const Cudnn& cudnn) : cudnn_(cudnn) {}
+
+  /// An operand, bound to memory when the plan runs.
+  const Descriptor& operand(const View&);
+  /// A vector of channels, as an operand that is broadcast over an image (1,C,1,1).
+  const Descriptor& channels(const View&);
+  /// An f32 number as an operand: memory of the host, read when the plan runs.
+  const Descriptor& scalar();
+  /// An f32 tensor between two operations: never stored.
+  const Descriptor& between(const View& like);
+  const Descriptor& channels_between(const View& like);
+  /// An operation or a description that operations share, to be given attributes and finalised.
+  Descriptor& add(cudnnBackendDescriptorType_t);
+  /// y = f(x) or f(x, b), in f32.
+  void pointwise(cudnnPointwiseMode_t, const Descriptor& x, const Descriptor* b, const Descriptor& y);
+  void operation(const Descriptor& finalised) { operations_.push_back(finalised.raw()); }
+
+  std::size_t operands() const { return operands_; }
+
+  /// The first engine within the limits, as cuDNN's heuristics order them. Throws Refused with why each was
+  /// not taken.
+  EnginePlan plan(const PlannedFor&, const EngineLimits&) const;
+  /// All of them, for a search by time.
+  std::vector<EnginePlan> plans(const PlannedFor&, const EngineLimits&) const;
+
+ private:
+  enum class Kind : std::uint8_t { operand, scalar, between };
+  const Descriptor& tensor(cudnnDataType_t, std::span<const std::int64_t> dims,
+                           std::span<const std::int64_t> strides, Kind);
+  Descriptor finished(const PlannedFor&) const;
+  /// Calls take(plan) with each engine that can be had, until that is false.
+  template <class Take>
+  std::string each(const PlannedFor&, const EngineLimits&, std::span<const cudnnBackendHeurMode_t>,
+                   Take&& take) const;
+
+  const Cudnn& cudnn_;
+  std::vector<std::unique_ptr<Descriptor>> owned_;
+  std::vector<cudnnBackendDescriptor_t> operations_;
+  std::size_t operands_ = 0;
+  std::int64_t virtuals_ = 0;
+};
+
+}  // namespace scrawl::cuda
