@@ -17,7 +17,7 @@ CUDA_HEADER = re.compile(
     r"(cuda\w*|cublas\w*|cudnn\w*|cufft|curand\w*|nvrtc|nccl|nvml|mma|cooperative_groups|vector_types|driver_types)"
     r"\.(h|hpp)$|(cuda|cub|thrust|cutlass|cute|nvtx3|crt)/"
 )
-CUDA_PLACES = ("kernels/cuda/", "kernels/simt/", "runtime/device/cuda")
+CUDA_PLACES = ("kernels/cuda/", "kernels/simt/", "runtime/device/cuda", "tests/vendor/")  # the last has fakes
 ONEDNN_HEADER = re.compile(r"(oneapi/dnnl/|(oneapi/)?dnnl\w*\.)")
 
 # Kernels reach PTX, launches and shared memory through device/, which has a simt body for each.

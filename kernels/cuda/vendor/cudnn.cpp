@@ -17,7 +17,8 @@ Cudnn::Cudnn(const LibraryNames& names) : library(names) {
 
 std::string Cudnn::version_text() const {
   const auto v = version();
-  return fmt::format("{}.{}.{}", v / 10000, v / 100 % 100, v % 100);
+  const auto major = v < 10000 ? v / 1000 : v / 10000;  // up to version 8, 8907
+  return fmt::format("{}.{}.{}", major, v / 100 % (v < 10000 ? 10 : 100), v % 100);
 }
 
 void Cudnn::check(cudnnStatus_t status, std::string_view what, const std::source_location& where) const {

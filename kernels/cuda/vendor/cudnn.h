@@ -44,15 +44,7 @@ struct Cudnn {
   Function<decltype(cudnnSoftmaxForward)> softmax_forward{library, "cudnnSoftmaxForward"};
   Function<decltype(cudnnSoftmaxBackward)> softmax_backward{library, "cudnnSoftmaxBackward"};
 
-  // ctc.cpp
-  Function<decltype(cudnnCreateCTCLossDescriptor)> create_ctc{library, "cudnnCreateCTCLossDescriptor"};
-  Function<decltype(cudnnDestroyCTCLossDescriptor)> destroy_ctc{library, "cudnnDestroyCTCLossDescriptor"};
-  Function<decltype(cudnnSetCTCLossDescriptor_v9)> set_ctc{library, "cudnnSetCTCLossDescriptor_v9"};
-  Function<decltype(cudnnGetCTCLossWorkspaceSize_v8)> ctc_workspace{library,
-                                                                    "cudnnGetCTCLossWorkspaceSize_v8"};
-  Function<decltype(cudnnCTCLoss_v8)> ctc_loss{library, "cudnnCTCLoss_v8"};
-
-  // lstm.cpp
+  // rnn.cpp
   Function<decltype(cudnnCreateRNNDescriptor)> create_rnn{library, "cudnnCreateRNNDescriptor"};
   Function<decltype(cudnnDestroyRNNDescriptor)> destroy_rnn{library, "cudnnDestroyRNNDescriptor"};
   Function<decltype(cudnnSetRNNDescriptor_v8)> set_rnn{library, "cudnnSetRNNDescriptor_v8"};

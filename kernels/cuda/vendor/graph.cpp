@@ -166,7 +166,7 @@ const Descriptor& Graph::scalar() {
 }
 
 Descriptor& Graph::add(cudnnBackendDescriptorType_t type) {
-  return *owned_.emplace_back(std::make_unique<Descriptor>(cudnn_, type));
+  return *parts_->tensors_and_operations.emplace_back(std::make_unique<Descriptor>(cudnn_, type));
 }
 
 void Graph::pointwise(cudnnPointwiseMode_t mode, const Descriptor& x, const Descriptor* b,
@@ -186,8 +186,8 @@ void Graph::pointwise(cudnnPointwiseMode_t mode, const Descriptor& x, const Desc
 Descriptor Graph::finished(const PlannedFor& gpu) const {
   Descriptor graph(cudnn_, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
   if (gpu.handle) graph.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &gpu.handle);
-  graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, std::ssize(operations_),
-            operations_.data());
+  graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, std::ssize(parts_->operations),
+            parts_->operations.data());
   graph.finalize("the graph");
   return graph;
 }
@@ -195,11 +195,11 @@ Descriptor Graph::finished(const PlannedFor& gpu) const {
 template <class Take>
 std::string Graph::each(const PlannedFor& gpu, const EngineLimits& limits,
                         std::span<const cudnnBackendHeurMode_t> modes, Take&& take) const {
-  const auto graph = finished(gpu);
+  const auto graph = std::make_shared<const Descriptor>(finished(gpu));
   std::string faults;
   for (const auto mode : modes) try {
       Descriptor heuristic(cudnn_, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
-      heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph)
+      heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, *graph)
           .set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
       if (gpu.properties) heuristic.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, *gpu.properties);
       heuristic.finalize("a heuristic");
@@ -216,7 +216,7 @@ std::string Graph::each(const PlannedFor& gpu, const EngineLimits& limits,
             if (gpu.handle) plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &gpu.handle);
             if (gpu.properties) plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *gpu.properties);
             plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config).finalize("a plan");
-            EnginePlan made(std::move(config), std::move(plan));
+            EnginePlan made(parts_, graph, std::move(config), std::move(plan));
             made.engine_ = number;
             made.is_repeatable_ =
                 std::ranges::find(notes, CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC) == notes.end();
@@ -262,8 +262,11 @@ std::vector<EnginePlan> Graph::plans(const PlannedFor& gpu, const EngineLimits& 
 
 // ---------------------------------------------------------------------------------------------------- plans
 
-EnginePlan::EnginePlan(Descriptor engine_config, Descriptor plan)
-    : engine_config_(std::move(engine_config)),
+EnginePlan::EnginePlan(std::shared_ptr<const GraphParts> parts, std::shared_ptr<const Descriptor> graph,
+                       Descriptor engine_config, Descriptor plan)
+    : parts_(std::move(parts)),
+      graph_(std::move(graph)),
+      engine_config_(std::move(engine_config)),
       plan_(std::move(plan)),
       workspace_bytes_(static_cast<std::size_t>(plan_.number(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE))) {}
 

@@ -64,10 +64,17 @@ struct EngineLimits {
   std::size_t most_workspace = std::size_t{1} << 30;
 };
 
+/// What a plan was made of: cuDNN's descriptors name each other.
+struct GraphParts {
+  std::vector<std::unique_ptr<Descriptor>> tensors_and_operations;
+  std::vector<cudnnBackendDescriptor_t> operations;
+};
+
 /// A graph's engine, its knobs set, ready to run.
 class EnginePlan {
  public:
-  EnginePlan(Descriptor engine_config, Descriptor plan);
+  EnginePlan(std::shared_ptr<const GraphParts>, std::shared_ptr<const Descriptor> graph,
+             Descriptor engine_config, Descriptor plan);
 
   std::size_t workspace_bytes() const { return workspace_bytes_; }
   std::string name() const;  ///< "engine 17, deterministic"
@@ -78,6 +85,8 @@ class EnginePlan {
 
  private:
   friend class Graph;
+  std::shared_ptr<const GraphParts> parts_;
+  std::shared_ptr<const Descriptor> graph_;
   Descriptor engine_config_, plan_;
   std::size_t workspace_bytes_;
   std::int64_t engine_ = 0;
@@ -87,7 +96,7 @@ class EnginePlan {
 /// What kernels of cuDNN want of each operand's address, in bytes.
 inline constexpr std::int64_t graph_alignment = 16;
 
-/// Operations over operands. Descriptors live as long as the graph.
+/// Operations over operands. Descriptors live as long as the graph and its plans.
 class Graph {
  public:
   explicit Graph(const Cudnn& cudnn) : cudnn_(cudnn) {}
@@ -105,7 +114,7 @@ class Graph {
   Descriptor& add(cudnnBackendDescriptorType_t);
   /// y = f(x) or f(x, b), in f32.
   void pointwise(cudnnPointwiseMode_t, const Descriptor& x, const Descriptor* b, const Descriptor& y);
-  void operation(const Descriptor& finalised) { operations_.push_back(finalised.raw()); }
+  void operation(const Descriptor& finalised) { parts_->operations.push_back(finalised.raw()); }
 
   std::size_t operands() const { return operands_; }
 
@@ -126,8 +135,7 @@ class Graph {
                    Take&& take) const;
 
   const Cudnn& cudnn_;
-  std::vector<std::unique_ptr<Descriptor>> owned_;
-  std::vector<cudnnBackendDescriptor_t> operations_;
+  std::shared_ptr<GraphParts> parts_ = std::make_shared<GraphParts>();
   std::size_t operands_ = 0;
   std::int64_t virtuals_ = 0;
 };
