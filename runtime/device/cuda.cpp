@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/backend.h"
 #include "kernels/cuda/device/runtime.h"
+#include "kernels/cuda/vendor/libraries.h"
 
 #ifdef SCRAWL_SIMT
 #include <thread>
@@ -68,6 +69,17 @@ std::string library_versions() {
 #else
   return fmt::format("CUDA runtime {}, driver for {}", version_text(runtime), version_text(driver));
 #endif
+}
+
+/// The libraries whose variants stand behind our own kernels; of each that is missing, the first line of why.
+std::string vendor_versions() {
+  std::string text;
+#ifndef SCRAWL_SIMT
+  for (const auto& [name, version, path, unusable] : vendor_libraries())
+    text += unusable.empty() ? fmt::format(", {} {} ({})", name, version, path)
+                             : fmt::format(", no {} ({})", name, unusable.substr(0, unusable.find('\n')));
+#endif
+  return text;
 }
 
 /// Whether the driver lets this runtime work, and has a device for it.
@@ -177,7 +189,7 @@ DeviceSummary summary() {
   if (!found.unusable.empty()) return found;
   try {
     found.hardware = hardware();
-    found.libraries = library_versions();
+    found.libraries = library_versions() + vendor_versions();
   } catch (const Error& error) {
     found.unusable = error.what();
   }

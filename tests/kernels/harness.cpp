@@ -71,6 +71,7 @@ const std::vector<Setting>& settings(const Backend& backend) {
       {.memory = Memory::in_place},
       {.memory = Memory::misaligned},
       {.selection = {.multiprocessors = 1}},  // large tiles, whole sums
+      {.selection = {.kernels = KernelSet::vendor}},
   };
   static const std::vector<Setting> all{
       {.selection = {.threads = 2}},
