@@ -173,8 +173,12 @@ void Graph::pointwise(cudnnPointwiseMode_t mode, const Descriptor& x, const Desc
                       const Descriptor& y) {
   auto& kind = add(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
   kind.set(CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode)
-      .set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT)
-      .finalize("a pointwise function");
+      .set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
+  if (mode == CUDNN_POINTWISE_RELU_FWD) {
+    constexpr auto nan = CUDNN_PROPAGATE_NAN;
+    kind.set(CUDNN_ATTR_POINTWISE_NAN_PROPAGATION, CUDNN_TYPE_NAN_PROPOGATION, 1, &nan);
+  }
+  kind.finalize("a pointwise function");
   auto& node = add(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
   node.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, kind)
       .set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x)
