@@ -38,22 +38,22 @@ Plan<Call> plan_of(const Call& call, std::shared_ptr<CudnnHandle> handle, Engine
 
 template <class Call>
 Plan<Call> plan(Call& call, const Selection& selection) {
-  const auto& library = cudnn();
+  const auto graph = graph_of(cudnn(), call);
   const auto handle = cudnn_handle();
-  const auto graph = graph_of(library, call);
-  return plan_of(call, handle, graph.plan({.handle = handle->get()}, limits_of(input_type(call), selection)));
+  const auto limits = limits_of(input_type(call), selection);
+  return plan_of(call, handle,
+                 handle->plan([&](cudnnHandle_t own) { return graph.plan({.handle = own}, limits); }));
 }
 
 template <class Call>
 std::vector<Plan<Call>> plans(Call& call, const Selection& selection) {
-  const auto& library = cudnn();
+  const auto graph = graph_of(cudnn(), call);
   const auto handle = cudnn_handle();
-  const auto graph = graph_of(library, call);
   auto limits = limits_of(input_type(call), selection);
   limits.repeats = EngineLimits::Repeats::not_needed;
   std::vector<Plan<Call>> all;
-  for (auto& engine : graph.plans({.handle = handle->get()}, limits))
-    all.push_back(plan_of(call, handle, std::move(engine)));
+  auto engines = handle->plan([&](cudnnHandle_t own) { return graph.plans({.handle = own}, limits); });
+  for (auto& engine : engines) all.push_back(plan_of(call, handle, std::move(engine)));
   return all;
 }
 

@@ -75,7 +75,9 @@ LibraryReport cublaslt_report() {
 }
 
 struct Product::Handle {
-  Handle() { cublaslt().check(cublaslt().create(&raw), "a handle"); }
+  Handle() {
+    cublaslt().check(cublaslt().create(&raw), current_device() < 0 ? "no GPU: a handle" : "a handle");
+  }
   ~Handle() { cublaslt().destroy(raw); }
   Handle(const Handle&) = delete;
 
