@@ -12,6 +12,7 @@
 #include "kernels/check.h"
 #include "kernels/cuda/convolution_call.h"
 #include "kernels/cuda/planners.h"
+#include "kernels/cuda/vendor/variants.h"
 
 namespace SCRAWL_CUDA {
 
@@ -152,7 +153,7 @@ constexpr Variant<Conv2dBackwardData> data_variants[] = {
 
 Plan<Conv2dForward> conv2d_forward(Conv2dForward& call, const Selection& selection) {
   check(call);
-  return first_variant<Conv2dForward>("conv2d_forward", forward_variants, call, selection);
+  return first_variant_or_vendor<Conv2dForward>("conv2d_forward", forward_variants, call, selection);
 }
 
 Plan<Conv2dPoolForward> conv2d_pool_forward(Conv2dPoolForward& call, const Selection& selection) {
@@ -162,7 +163,7 @@ Plan<Conv2dPoolForward> conv2d_pool_forward(Conv2dPoolForward& call, const Selec
 
 Plan<Conv2dBackwardData> conv2d_backward_data(Conv2dBackwardData& call, const Selection& selection) {
   check(call);
-  return first_variant<Conv2dBackwardData>("conv2d_backward_data", data_variants, call, selection);
+  return first_variant_or_vendor<Conv2dBackwardData>("conv2d_backward_data", data_variants, call, selection);
 }
 
 }  // namespace SCRAWL_CUDA

@@ -5,6 +5,7 @@
 #include "kernels/check.h"
 #include "kernels/cuda/convolution_call.h"
 #include "kernels/cuda/planners.h"
+#include "kernels/cuda/vendor/variants.h"
 
 namespace SCRAWL_CUDA {
 
@@ -131,7 +132,7 @@ constexpr Variant<Conv2dBackwardWeight> variants[] = {
 
 Plan<Conv2dBackwardWeight> conv2d_backward_weight(Conv2dBackwardWeight& call, const Selection& selection) {
   check(call);
-  return first_variant<Conv2dBackwardWeight>("conv2d_backward_weight", variants, call, selection);
+  return first_variant_or_vendor<Conv2dBackwardWeight>("conv2d_backward_weight", variants, call, selection);
 }
 
 }  // namespace SCRAWL_CUDA

@@ -8,6 +8,7 @@
 #include "kernels/check.h"
 #include "kernels/cuda/lstm_parts.h"
 #include "kernels/cuda/planners.h"
+#include "kernels/cuda/vendor/variants.h"
 
 namespace SCRAWL_CUDA {
 
@@ -224,12 +225,12 @@ constexpr Variant<Call> variants[] = {
 
 Plan<LstmForward> lstm_forward(LstmForward& call, const Selection& selection) {
   check(call);
-  return first_variant<LstmForward>("lstm_forward", variants<LstmForward>, call, selection);
+  return first_variant_or_vendor<LstmForward>("lstm_forward", variants<LstmForward>, call, selection);
 }
 
 Plan<LstmBackward> lstm_backward(LstmBackward& call, const Selection& selection) {
   check(call);
-  return first_variant<LstmBackward>("lstm_backward", variants<LstmBackward>, call, selection);
+  return first_variant_or_vendor<LstmBackward>("lstm_backward", variants<LstmBackward>, call, selection);
 }
 
 }  // namespace SCRAWL_CUDA

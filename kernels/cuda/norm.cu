@@ -10,6 +10,7 @@
 #include "kernels/cuda/moments.h"
 #include "kernels/cuda/nonlinear.h"
 #include "kernels/cuda/planners.h"
+#include "kernels/cuda/vendor/variants.h"
 #include "kernels/optimizer.h"
 
 namespace SCRAWL_CUDA {
@@ -283,19 +284,19 @@ Plan<FoldBatchNorm> plan_fold(FoldBatchNorm& call, const Selection&) {
 Plan<BatchNormForward> batch_norm_forward(BatchNormForward& call, const Selection& selection) {
   static constexpr Variant<BatchNormForward> variants[] = {{"stretches", Origin::native, plan_forward}};
   check(call);
-  return first_variant<BatchNormForward>("batch_norm_forward", variants, call, selection);
+  return first_variant_or_vendor<BatchNormForward>("batch_norm_forward", variants, call, selection);
 }
 
 Plan<BatchNormInference> batch_norm_inference(BatchNormInference& call, const Selection& selection) {
   static constexpr Variant<BatchNormInference> variants[] = {{"stretches", Origin::native, plan_inference}};
   check(call);
-  return first_variant<BatchNormInference>("batch_norm_inference", variants, call, selection);
+  return first_variant_or_vendor<BatchNormInference>("batch_norm_inference", variants, call, selection);
 }
 
 Plan<BatchNormBackward> batch_norm_backward(BatchNormBackward& call, const Selection& selection) {
   static constexpr Variant<BatchNormBackward> variants[] = {{"stretches", Origin::native, plan_backward}};
   check(call);
-  return first_variant<BatchNormBackward>("batch_norm_backward", variants, call, selection);
+  return first_variant_or_vendor<BatchNormBackward>("batch_norm_backward", variants, call, selection);
 }
 
 Plan<RunningUpdate> running_update(RunningUpdate& call, const Selection& selection) {

@@ -8,6 +8,7 @@
 #include "kernels/check.h"
 #include "kernels/cuda/planners.h"
 #include "kernels/cuda/pooling.h"
+#include "kernels/cuda/vendor/variants.h"
 
 namespace SCRAWL_CUDA {
 
@@ -166,13 +167,13 @@ Plan<WindowWidths> plan_widths(WindowWidths& call, const Selection&) {
 Plan<PoolForward> pool_forward(PoolForward& call, const Selection& selection) {
   static constexpr Variant<PoolForward> variants[] = {{"windows", Origin::native, plan_forward}};
   check(call);
-  return first_variant<PoolForward>("pool_forward", variants, call, selection);
+  return first_variant_or_vendor<PoolForward>("pool_forward", variants, call, selection);
 }
 
 Plan<PoolBackward> pool_backward(PoolBackward& call, const Selection& selection) {
   static constexpr Variant<PoolBackward> variants[] = {{"windows", Origin::native, plan_backward}};
   check(call);
-  return first_variant<PoolBackward>("pool_backward", variants, call, selection);
+  return first_variant_or_vendor<PoolBackward>("pool_backward", variants, call, selection);
 }
 
 Plan<WindowWidths> window_widths(WindowWidths& call, const Selection& selection) {
