@@ -158,7 +158,7 @@ Plan<Conv2dForward> conv2d_forward(Conv2dForward& call, const Selection& selecti
 
 Plan<Conv2dPoolForward> conv2d_pool_forward(Conv2dPoolForward& call, const Selection& selection) {
   check(call);
-  return first_variant_or_vendor<Conv2dPoolForward>("conv2d_pool_forward", pool_variants, call, selection);
+  return first_variant<Conv2dPoolForward>("conv2d_pool_forward", pool_variants, call, selection);
 }
 
 Plan<Conv2dBackwardData> conv2d_backward_data(Conv2dBackwardData& call, const Selection& selection) {

@@ -5,7 +5,6 @@
 #include "kernels/check.h"
 #include "kernels/cuda/convolution_call.h"
 #include "kernels/cuda/planners.h"
-#include "kernels/cuda/sums.h"
 #include "kernels/cuda/vendor/variants.h"
 
 namespace SCRAWL_CUDA {
@@ -104,13 +103,13 @@ Plan<Conv2dBackwardWeight> plan_tiles(Conv2dBackwardWeight& call, const Selectio
   refuse_large(c);
   const auto parts = Parts::of(tiles_of<Tile>(c) * c.groups, c.rows.count, selection.multiprocessors);
   const auto sums_bytes = workspace_aligned(parts.bytes(call.dw.shape[0], c.depth()));
-  const auto db_bytes = call.db.present() ? column_sums_bytes(as_pixels(call.dy)) : 0;
+  const auto db_bytes = call.db.present() ? column_sums_bytes(c.rows.count, call.db.shape.count()) : 0;
   return {.workspace_bytes = sums_bytes + db_bytes,
           .run = [=, launcher = launcher_of<Tile>(call.x.type, selection.f32_products)](
                      const Conv2dBackwardWeight& given, Bytes workspace, Stream stream) {
             launcher(given, parts, workspace, stream);
             if (given.db.present())
-              launch_column_sums(as_pixels(given.dy), given.db, workspace.subspan(sums_bytes), stream);
+              column_sums(given.dy, c.rows.count, given.db, workspace.subspan(sums_bytes), stream);
           }};
 }
 

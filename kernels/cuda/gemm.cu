@@ -13,7 +13,6 @@
 #include "kernels/cuda/operands.h"
 #include "kernels/cuda/planners.h"
 #include "kernels/cuda/product.h"
-#include "kernels/cuda/sums.h"
 #include "kernels/cuda/vendor/variants.h"
 
 namespace SCRAWL_CUDA {
@@ -155,13 +154,13 @@ Plan<Call> plan_product(Call& call, const Selection& selection, F launch_with) {
   const auto product_bytes = workspace_aligned(parts.bytes(o.m(), o.n()));
   auto bytes = product_bytes;
   if constexpr (std::is_same_v<Call, DenseBackwardWeight>)
-    if (call.db.present()) bytes += column_sums_bytes(as_matrix(call.dy));
+    if (call.db.present()) bytes += column_sums_bytes(o.k(), call.db.shape.count());
   return {.workspace_bytes = bytes, .run = [=](const Call& c, Bytes workspace, Stream stream) {
             const auto given = operands_of(c);
             launch_with(given, parts, workspace, stream);
             if constexpr (std::is_same_v<Call, DenseBackwardWeight>)
               if (c.db.present())
-                launch_column_sums(as_matrix(c.dy), c.db, workspace.subspan(product_bytes), stream);
+                column_sums(given.a, given.k(), c.db, workspace.subspan(product_bytes), stream);
           }};
 }
 
@@ -226,8 +225,8 @@ Plan<Call> plan(std::string_view operation, Call& call, const Selection& selecti
   return first_variant_or_vendor<Call>(operation, variants<Call>, call, selection);
 }
 
-int row_parts_of(const View& x) {
-  return static_cast<int>(std::max<std::int64_t>(1, (x.shape[0] + ColumnSums::rows - 1) / ColumnSums::rows));
+int row_parts_of(std::int64_t rows) {
+  return static_cast<int>(std::max<std::int64_t>(1, (rows + ColumnSums::rows - 1) / ColumnSums::rows));
 }
 
 }  // namespace
@@ -240,35 +239,35 @@ void add_parts(const Result& result, const Parts& parts, Stream stream) {
          add_each, result, parts.count);
 }
 
-std::size_t column_sums_bytes(const View& x) {
-  return static_cast<std::size_t>(row_parts_of(x)) * static_cast<std::size_t>(x.shape[1]) * sizeof(float);
+void finish_product(const float* products, const View& bias, Activation activation, const View& y,
+                    Stream stream) {
+  add_parts({.m = static_cast<int>(y.shape[0]),
+             .n = static_cast<int>(y.shape[1]),
+             .parts = const_cast<float*>(products),  // which are read
+             .bias = bias.as<const float>(),
+             .activation = activation,
+             .y = y.data,
+             .y_type = y.type},
+            {.count = 1}, stream);
 }
 
-void launch_column_sums(const View& x, const View& y, Bytes workspace, Stream stream) {
-  const int columns = static_cast<int>(x.shape[1]);
-  const Parts parts{.count = row_parts_of(x)};
+std::size_t column_sums_bytes(std::int64_t rows, std::int64_t columns) {
+  return static_cast<std::size_t>(row_parts_of(rows) * columns) * sizeof(float);
+}
+
+void column_sums(const View& dy, std::int64_t rows, const View& db, Bytes workspace, Stream stream) {
+  const int columns = static_cast<int>(db.shape.count());
+  const Parts parts{.count = row_parts_of(rows)};
   auto* const sums = reinterpret_cast<float*>(workspace.data());
-  dispatch_storage(x.type, [&]<class T>() {
+  dispatch_storage(dy.type, [&]<class T>() {
     launch({.kernel = "sum_columns",
             .blocks = {blocks_for(std::int64_t{blocks_for(columns, ColumnSums::columns)} * parts.count, 1)},
             .threads = ColumnSums::threads,
             .shared_bytes = shared_size<ColumnSums, 1024>,
             .stream = stream},
-           sum_columns<T>, x.as<const T>(), static_cast<int>(x.shape[0]), columns, sums);
+           sum_columns<T>, dy.as<const T>(), static_cast<int>(rows), columns, sums);
   });
-  add_parts({.m = 1, .n = columns, .parts = sums, .y = y.data, .y_type = DType::f32}, parts, stream);
-}
-
-void launch_finish(const float* products, const View& bias, Activation activation, const View& y,
-                   Stream stream) {
-  add_parts({.m = static_cast<int>(y.shape[0]),
-             .n = static_cast<int>(y.shape[1]),
-             .parts = const_cast<float*>(products),  // which are only read
-             .bias = bias.as<const float>(),
-             .activation = activation,
-             .y = y.data,
-             .y_type = y.type},
-            {}, stream);
+  add_parts({.m = 1, .n = columns, .parts = sums, .y = db.data, .y_type = DType::f32}, parts, stream);
 }
 
 Plan<Gemm> gemm(Gemm& call, const Selection& selection) { return plan("gemm", call, selection); }

@@ -6,6 +6,7 @@
 
 #include "kernels/cuda/gemm_tile.h"
 #include "kernels/cuda/nonlinear.h"
+#include "kernels/cuda/sums.h"
 #include "kernels/plan.h"
 #include "kernels/view.h"
 
@@ -133,7 +134,9 @@ struct Parts {
   }
 };
 
-/// y = f(sum of the parts + bias), in order. In gemm.cu, for all products.
+// In gemm.cu, for all products:
+
+/// y = f(sum of the parts + bias), in order.
 void add_parts(const Result&, const Parts&, Stream);
 
 /// Where the next piece of a workspace may begin.

@@ -1,5 +1,5 @@
 #pragma once
-/// What follows products (gemm.cu), for products of libraries also.
+/// What goes with products (gemm.cu), for products of libraries also: no device code is seen here.
 
 #include "kernels/activation.h"
 #include "kernels/cuda/device/target.h"
@@ -7,17 +7,11 @@
 
 namespace SCRAWL_CUDA {
 
-/// An image in NHWC as a matrix: pixels by channels.
-inline View as_pixels(const View& image) {
-  return make_view(image.data, image.type,
-                   {image.shape[0] * image.shape[2] * image.shape[3], image.shape[1]});
-}
-
-/// y[k] = sum_n x[n,k], y f32, in a fixed order. x (N,K) row-major; the workspace has column_sums_bytes(x).
-std::size_t column_sums_bytes(const View& x);
-void launch_column_sums(const View& x, const View& y, Bytes workspace, Stream);
+/// db[column] = sum of dy's rows, in order. dy: (rows, columns) row-major.
+std::size_t column_sums_bytes(std::int64_t rows, std::int64_t columns);
+void column_sums(const View& dy, std::int64_t rows, const View& db, Bytes workspace, Stream);
 
 /// y = f(products + bias). products (M,N) f32 and y (M,N) row-major; bias (N) f32 or absent.
-void launch_finish(const float* products, const View& bias, Activation, const View& y, Stream);
+void finish_product(const float* products, const View& bias, Activation, const View& y, Stream);
 
 }  // namespace SCRAWL_CUDA

@@ -235,7 +235,7 @@ TEST(CudnnLibrary, without_a_gpu_is_a_reason_to_refuse) {
     plan(call);
     FAIL() << "no GPU";
   } catch (const Unsupported& error) {
-    EXPECT_THAT(error.what(), HasSubstr("cudnn: cuDNN: a handle: FAKE_STATUS: fake: no GPU"));
+    EXPECT_THAT(error.what(), HasSubstr("a handle: FAKE_STATUS: fake: no GPU"));
   }
   unsetenv("FAKE_CUDNN_NO_GPU");
 }

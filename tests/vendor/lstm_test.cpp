@@ -64,8 +64,9 @@ TEST_F(Lstm, finds_each_weight_in_cudnns_space) {
          last_c = filled(call.cn, {directions, samples, hidden});
 
     const auto handle = cudnn_handle();
+    const auto own = handle->plan([](cudnnHandle_t raw) { return raw; });
     const Rnn rnn(
-        cudnn(), handle->get(),
+        cudnn(), own,
         {.steps = steps, .samples = samples, .inputs = inputs, .hidden = hidden, .directions = directions});
     std::vector<std::byte> space(rnn.weight_bytes());
     for (const auto& piece : rnn.pieces()) {
@@ -73,13 +74,13 @@ TEST_F(Lstm, finds_each_weight_in_cudnns_space) {
       std::memcpy(space.data() + piece.theirs, reinterpret_cast<const std::byte*>(own.data()) + piece.own,
                   piece.bytes);
     }
-    rnn.forward(handle->get(), {.x = x.data(),
-                                .h0 = h0.data(),
-                                .c0 = c0.data(),
-                                .y = y.data(),
-                                .hn = last_h.data(),
-                                .cn = last_c.data(),
-                                .weights = space.data()});
+    rnn.forward(own, {.x = x.data(),
+                      .h0 = h0.data(),
+                      .c0 = c0.data(),
+                      .y = y.data(),
+                      .hn = last_h.data(),
+                      .cn = last_c.data(),
+                      .weights = space.data()});
 
     auto expected_y = y, expected_h = last_h, expected_c = last_c;
     call.y.data = expected_y.data();

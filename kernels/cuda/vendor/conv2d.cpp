@@ -15,12 +15,15 @@ DType input_type(const Conv2dForward& c) { return c.x.type; }
 DType input_type(const Conv2dBackwardData& c) { return c.dy.type; }
 DType input_type(const Conv2dBackwardWeight& c) { return c.x.type; }
 
+/// Of all images: the rows of dy, NHWC, as a matrix of pixels by channels.
+std::int64_t pixels_of(const View& dy) { return dy.shape.count() / dy.shape[1]; }
+
 template <class Call>
 Plan<Call> plan_of(const Call& call, std::shared_ptr<CudnnHandle> handle, EnginePlan&& engine) {
   auto bytes = engine.workspace_bytes();
   const auto engine_bytes = piece(bytes);
   if constexpr (std::is_same_v<Call, Conv2dBackwardWeight>)
-    if (call.db.present()) bytes = engine_bytes + column_sums_bytes(as_pixels(call.dy));
+    if (call.db.present()) bytes = engine_bytes + column_sums_bytes(pixels_of(call.dy), call.db.shape[0]);
   auto shared = std::make_shared<const EnginePlan>(std::move(engine));
   auto name = shared->name();
   return {.variant = std::move(name),
@@ -29,28 +32,28 @@ Plan<Call> plan_of(const Call& call, std::shared_ptr<CudnnHandle> handle, Engine
             shared->run(*handle, operands_of(c), workspace, stream);
             if constexpr (std::is_same_v<Call, Conv2dBackwardWeight>)
               if (c.db.present())
-                launch_column_sums(as_pixels(c.dy), c.db, workspace.subspan(engine_bytes), stream);
+                column_sums(c.dy, pixels_of(c.dy), c.db, workspace.subspan(engine_bytes), stream);
           }};
 }
 
 template <class Call>
 Plan<Call> plan(Call& call, const Selection& selection) {
-  const auto& library = cudnn();
+  const auto graph = graph_of(cudnn(), call);
   const auto handle = cudnn_handle();
-  const auto graph = graph_of(library, call);
-  return plan_of(call, handle, graph.plan({.handle = handle->get()}, limits_of(input_type(call), selection)));
+  const auto limits = limits_of(input_type(call), selection);
+  return plan_of(call, handle,
+                 handle->plan([&](cudnnHandle_t own) { return graph.plan({.handle = own}, limits); }));
 }
 
 template <class Call>
 std::vector<Plan<Call>> plans(Call& call, const Selection& selection) {
-  const auto& library = cudnn();
+  const auto graph = graph_of(cudnn(), call);
   const auto handle = cudnn_handle();
-  const auto graph = graph_of(library, call);
   auto limits = limits_of(input_type(call), selection);
   limits.repeats = EngineLimits::Repeats::not_needed;
   std::vector<Plan<Call>> all;
-  for (auto& engine : graph.plans({.handle = handle->get()}, limits))
-    all.push_back(plan_of(call, handle, std::move(engine)));
+  auto engines = handle->plan([&](cudnnHandle_t own) { return graph.plans({.handle = own}, limits); });
+  for (auto& engine : engines) all.push_back(plan_of(call, handle, std::move(engine)));
   return all;
 }
 

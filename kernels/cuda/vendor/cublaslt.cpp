@@ -75,7 +75,9 @@ LibraryReport cublaslt_report() {
 }
 
 struct Product::Handle {
-  Handle() { cublaslt().check(cublaslt().create(&raw), "a handle"); }
+  Handle() {
+    cublaslt().check(cublaslt().create(&raw), current_device() < 0 ? "no GPU: a handle" : "a handle");
+  }
   ~Handle() { cublaslt().destroy(raw); }
   Handle(const Handle&) = delete;
 
@@ -110,7 +112,7 @@ void Product::EndLayout::operator()(cublasLtMatrixLayout_t layout) const {
   cublaslt().destroy_layout(layout);
 }
 
-/// Rows of row-major memory are columns of column-major memory.
+/// Rows of row-major memory are columns of column-major memory; they may lie apart.
 Product::Layout Product::layout(const View& x) {
   const auto& lt = cublaslt();
   cublasLtMatrixLayout_t made = nullptr;

@@ -44,7 +44,7 @@ LibraryReport cudnn_report() {
 }
 
 CudnnHandle::CudnnHandle(const Cudnn& cudnn) : cudnn_(cudnn) {
-  cudnn_.check(cudnn_.create(&handle_), "a handle");
+  cudnn_.check(cudnn_.create(&handle_), current_device() < 0 ? "no GPU: a handle" : "a handle");
 }
 
 CudnnHandle::~CudnnHandle() {

@@ -76,9 +76,15 @@ class CudnnHandle {
   CudnnHandle(const CudnnHandle&) = delete;
   CudnnHandle& operator=(const CudnnHandle&) = delete;
 
-  cudnnHandle_t get() const { return handle_; }
+  // One thread at a time has the handle.
 
-  /// Calls f(handle), whose work goes to the stream. One thread at a time: the stream is the handle's.
+  /// Returns f(handle), for planning.
+  template <class F>
+  auto plan(F&& f) {
+    const std::lock_guard lock(mutex_);
+    return f(handle_);
+  }
+  /// Calls f(handle), whose work goes to the stream.
   template <class F>
   void on(Stream stream, F&& f) {
     const std::lock_guard lock(mutex_);

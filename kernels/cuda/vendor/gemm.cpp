@@ -41,7 +41,7 @@ Plan<Call> plan(Call& call, const Selection& selection) {
   auto bytes = library_bytes;
   if (!fused) bytes += static_cast<std::size_t>(y.shape.count()) * sizeof(float);
   if constexpr (std::is_same_v<Call, DenseBackwardWeight>)
-    if (call.db.present()) bytes += column_sums_bytes(as_matrix(call.dy));
+    if (call.db.present()) bytes += column_sums_bytes(o.k(), call.db.shape[0]);
   return {.workspace_bytes = bytes, .run = [=](const Call& c, Bytes workspace, Stream stream) {
             const auto p = operands_of(c);
             const auto behind = workspace.subspan(library_bytes);
@@ -49,10 +49,11 @@ Plan<Call> plan(Call& call, const Selection& selection) {
               product->run(p.a.data, p.b.data, p.bias.data, p.y.data, workspace, stream);
             } else {
               product->run(p.a.data, p.b.data, nullptr, behind.data(), workspace, stream);
-              launch_finish(reinterpret_cast<const float*>(behind.data()), p.bias, p.activation, p.y, stream);
+              finish_product(reinterpret_cast<const float*>(behind.data()), p.bias, p.activation, p.y,
+                             stream);
             }
             if constexpr (std::is_same_v<Call, DenseBackwardWeight>)
-              if (c.db.present()) launch_column_sums(as_matrix(c.dy), c.db, behind, stream);
+              if (c.db.present()) column_sums(p.a, p.k(), c.db, behind, stream);
           }};
 }
 

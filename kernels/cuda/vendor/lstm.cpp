@@ -77,7 +77,8 @@ Plan<LstmForward> plan_forward(LstmForward& call, const Selection& selection) {
       problem_of(call, selection, trains ? CUDNN_FWD_MODE_TRAINING : CUDNN_FWD_MODE_INFERENCE);
   const auto& library = cudnn();
   const auto handle = cudnn_handle();
-  const auto rnn = std::make_shared<const Rnn>(library, handle->get(), problem);
+  const auto rnn =
+      handle->plan([&](cudnnHandle_t own) { return std::make_shared<const Rnn>(library, own, problem); });
   make_row_major(call.x, call.h0, call.c0, call.w_ih, call.w_hh, call.b, call.y, call.hn, call.cn);
   if (trains) call.reserve = make_view(nullptr, DType::u8, {reserve_extent(*rnn)});
   const auto weights = piece(rnn->weight_bytes());
@@ -103,7 +104,8 @@ Plan<LstmBackward> plan_backward(LstmBackward& call, const Selection& selection)
   const auto problem = problem_of(call, selection, CUDNN_FWD_MODE_TRAINING);
   const auto& library = cudnn();
   const auto handle = cudnn_handle();
-  const auto rnn = std::make_shared<const Rnn>(library, handle->get(), problem);
+  const auto rnn =
+      handle->plan([&](cudnnHandle_t own) { return std::make_shared<const Rnn>(library, own, problem); });
   if (const auto extent = reserve_extent(*rnn); call.reserve.shape[0] != extent)
     throw Refused("cuDNN: needs the reserve of its own forward, {} bytes, got {}", extent,
                   call.reserve.shape[0]);

@@ -19,14 +19,15 @@ void* address(const float& host) { return const_cast<float*>(&host); }
 
 using SharedPlan = std::shared_ptr<const EnginePlan>;
 
-SharedPlan engine_of(const Graph& graph, const CudnnHandle& handle) {
-  return std::make_shared<const EnginePlan>(graph.plan({.handle = handle.get()}, {}));
+SharedPlan engine_of(const Graph& graph, CudnnHandle& handle) {
+  return handle.plan(
+      [&](cudnnHandle_t own) { return std::make_shared<const EnginePlan>(graph.plan({.handle = own}, {})); });
 }
 
 Plan<BatchNormForward> plan_forward(BatchNormForward& call, const Selection&) {
-  const auto& library = cudnn();
+  const auto graph = graph_of(cudnn(), call);
   const auto handle = cudnn_handle();
-  const auto engine = engine_of(graph_of(library, call), *handle);
+  const auto engine = engine_of(graph, *handle);
   const auto vector = channel_bytes(call.x), engine_bytes = piece(engine->workspace_bytes());
   return {
       .workspace_bytes = engine_bytes + 4 * vector,
@@ -54,9 +55,9 @@ Plan<BatchNormForward> plan_forward(BatchNormForward& call, const Selection&) {
 }
 
 Plan<BatchNormInference> plan_inference(BatchNormInference& call, const Selection&) {
-  const auto& library = cudnn();
+  const auto graph = graph_of(cudnn(), call);
   const auto handle = cudnn_handle();
-  const auto engine = engine_of(graph_of(library, call), *handle);
+  const auto engine = engine_of(graph, *handle);
   return {.workspace_bytes = engine->workspace_bytes(),
           .run = [=](const BatchNormInference& c, Bytes workspace, Stream stream) {
             const NormScalars scalars{.epsilon = c.epsilon};
@@ -72,10 +73,10 @@ Plan<BatchNormInference> plan_inference(BatchNormInference& call, const Selectio
 }
 
 Plan<BatchNormBackward> plan_backward(BatchNormBackward& call, const Selection&) {
-  const auto& library = cudnn();
+  const auto graph = graph_of(cudnn(), call);
   const auto handle = cudnn_handle();
-  const auto engine = engine_of(graph_of(library, call), *handle),
-             deviation = engine_of(inverse_deviation_graph(library, call.variance), *handle);
+  const auto engine = engine_of(graph, *handle),
+             deviation = engine_of(inverse_deviation_graph(cudnn(), call.variance), *handle);
   const auto bytes = piece(std::max(engine->workspace_bytes(), deviation->workspace_bytes()));
   return {.workspace_bytes = bytes + channel_bytes(call.x),
           .run = [=](const BatchNormBackward& c, Bytes workspace, Stream stream) {

@@ -10,10 +10,10 @@ namespace {
 
 template <class Call>
 Plan<Call> plan(Call& call, const Selection&) {
-  const auto& library = cudnn();
+  const auto graph = graph_of(cudnn(), call);
   const auto handle = cudnn_handle();
-  const auto engine =
-      std::make_shared<const EnginePlan>(graph_of(library, call).plan({.handle = handle->get()}, {}));
+  const auto engine = handle->plan(
+      [&](cudnnHandle_t own) { return std::make_shared<const EnginePlan>(graph.plan({.handle = own}, {})); });
   return {.workspace_bytes = engine->workspace_bytes(),
           .run = [engine, handle](const Call& c, Bytes workspace, Stream stream) {
             if constexpr (std::is_same_v<Call, PoolForward>) {
