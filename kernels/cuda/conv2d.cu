@@ -3,9 +3,10 @@
 /// respect to x is the same product, of dy's patches and weights turned around. A tile is written with bias
 /// and activation, or pooled, so that what was pooled is never stored; few tiles are split along the depth.
 ///
-/// Predicted for mma_128x128 in bf16, per stage of 32 deep and warp: 32 mma, 12 ldmatrix, 4 cp.async with
-/// some 50 instructions of indices: shared memory is busy for 3/4 of the time that mma.sync takes at a
-/// Hopper's 1024 products a clock. Not measured.
+/// Counted in sm_90a's code for implicit_128x128 in bf16, a warp's stage, 32 deep: 193 instructions, of which
+/// 64 mma, 16 ldmatrix, 8 cp.async; a block's stage moves 48 KiB through shared memory, 384 clocks, while
+/// mma.sync at 60% of a Hopper's rate takes 430. Predicted, not measured: bound by mma.sync. A gradient
+/// across strides is gathered element by element, at a few percent of that.
 
 #include "kernels/conv2d.h"
 
@@ -65,8 +66,7 @@ void launch_convolution(const ConvolutionCall& c, const void* w, const Parts& pa
             .stream = stream},
            convolve<T, Of, Sums<Of>, kFetch>, convolution, result, c.pooling, parts.depth_per_part);
   };
-  if (is_vector_aligned(c.read.data) && is_vector_aligned(w) &&
-      c.depth_c() * static_cast<std::int64_t>(sizeof(T)) % 16 == 0)
+  if (c.reads_vectors() && is_vector_aligned(w))
     launch_with.template operator()<Tile, Fetch::vectors>();
   else
     launch_with.template operator()<SmallTile, Fetch::elements>();

@@ -19,6 +19,12 @@ struct ConvolutionCall {
 
   std::int64_t depth_c() const { return read.shape[1] / groups; }
   std::int64_t depth() const { return depth_c() * w.shape[2] * w.shape[3]; }
+  /// Whether vectors of 16 bytes of the image lie in one pixel and its neighbours a step apart.
+  bool reads_vectors() const {
+    return is_vector_aligned(read.data) &&
+           depth_c() * static_cast<std::int64_t>(size_of(read.type)) % 16 == 0 && h.up.divisor == 1 &&
+           w_axis.up.divisor == 1;
+  }
   std::int64_t columns() const { return written.shape[1] / groups; }
 
   /// Of a group.
@@ -44,7 +50,7 @@ struct ConvolutionCall {
   template <class T>
   Patches<T> patches() const {
     return {.x = read.as<const T>(),
-            .channels = read.shape[1],
+            .channels = static_cast<int>(read.shape[1]),
             .h = h,
             .w = w_axis,
             .rows = rows,

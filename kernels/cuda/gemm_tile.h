@@ -16,7 +16,7 @@ struct SmallTile {
   static constexpr int m = 64, n = 64, warps_m = 2, warps_n = 2, stages = 4, shared_budget = 40 << 10;
 };
 struct LargeTile {
-  static constexpr int m = 128, n = 128, warps_m = 2, warps_n = 4, stages = 3, shared_budget = 68 << 10;
+  static constexpr int m = 128, n = 128, warps_m = 2, warps_n = 2, stages = 3, shared_budget = 68 << 10;
 };
 template <class Tile>
 inline constexpr int threads_of = warp_size* Tile::warps_m* Tile::warps_n;
