@@ -85,6 +85,13 @@ TEST_F(Products, of_row_major_matrices_are_right_whatever_is_transposed) {
       }
 }
 
+TEST_F(Products, of_rows_that_lie_apart_are_right) {
+  const Memory wide(DType::bf16, {5, 9}), w(DType::bf16, {7, 3}), y(DType::bf16, {5, 3});
+  View columns = wide.view;
+  columns.shape = {5, 7};
+  expect_as_reference(&Backend::gemm, Gemm{.a = columns, .b = w.view, .y = y.view}, &Gemm::y);
+}
+
 TEST_F(Products, add_a_bias_to_each_row_and_know_relu) {
   const Memory x(DType::f32, {2, 3, 7}), w(DType::f32, {4, 7}), b(DType::f32, {4}), y(DType::f32, {2, 3, 4});
   for (const auto activation : {Activation::none, Activation::relu})
