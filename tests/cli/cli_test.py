@@ -501,10 +501,27 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(tensor_bytes(whole / "weights/last.safetensors"), tensor_bytes(cut / "weights/last.safetensors"))
         self.assertEqual(columns(whole / "results.csv"), columns(cut / "results.csv"))
 
-    def test_layers_that_a_device_lacks_are_named_before_training(self):
+    def test_convolutions_train_on_simt_as_they_do_on_the_cpu(self):
         self.dense()
-        self.expect(run("train", self.recipe, "--data", self.data, "--out", self.folder / "lacks", "--device", "simt"),
-                    2, "conv1 conv2d_forward: backend simt has no conv2d_forward")
+        found = {}
+        for device in ("simt", "cpu"):
+            out = self.folder / ("convolutions-" + device)
+            # Not by Adam, who follows the sign of a gradient's rounding.
+            result = run("train", self.recipe, "--data", self.data, "--out", out, "--device", device, "--set",
+                         "training.optimizer={kind='sgd', momentum=0.9}")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            found[device] = [float(row[2]) for row in columns(out / "results.csv")[1:]]  # losses
+        self.assertLess(found["simt"][-1], 0.5 * found["simt"][0])
+        for simt, cpu in zip(found["simt"], found["cpu"], strict=True):
+            self.assertAlmostEqual(simt, cpu, delta=1e-3)
+
+    def test_a_gpu_that_is_not_here_is_planned_for(self):
+        result = run("inspect", "cnn62", "--device", "cuda", "--batch", "256", "--calls")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("conv1 conv2d_pool_forward", result.stdout)
+        self.assertIn("implicit_64x64", result.stdout)
+        if "is not here" in result.stderr:
+            self.assertIn("132 multiprocessors", result.stderr)
 
 
 def tensor_file(path):
