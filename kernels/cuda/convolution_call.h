@@ -96,25 +96,19 @@ inline ConvolutionCall convolution_of(const Conv2dForward& c) {
           .groups = p.groups,
           .h = WindowAxis::forward(c.x.shape[2], p.stride_h, p.pad_top, p.dilation_h),
           .w_axis = WindowAxis::forward(c.x.shape[3], p.stride_w, p.pad_left, p.dilation_w),
-          .rows = patch_rows(c.y.shape)};
+          .rows = patch_rows(conv2d_output(p, c.x.shape, c.w.shape))};
 }
 
 inline ConvolutionCall convolution_of(const Conv2dPoolForward& c) {
-  const auto& p = c.params;
-  return {.read = c.x,
-          .w = c.w,
-          .b = c.b,
-          .written = c.y,
-          .activation = Activation::relu,
-          .groups = p.groups,
-          .h = WindowAxis::forward(c.x.shape[2], p.stride_h, p.pad_top, p.dilation_h),
-          .w_axis = WindowAxis::forward(c.x.shape[3], p.stride_w, p.pad_left, p.dilation_w),
-          .rows = patch_rows(conv2d_output(p, c.x.shape, c.w.shape), c.pool),
-          .window = c.pool.window_h * c.pool.window_w,
-          .pooling = {.argmax = c.argmax.as<std::uint8_t>(),
-                      .widths = c.convolved_widths.as<const std::int32_t>(),
-                      .pooled_widths = c.y_widths.as<const std::int32_t>(),
-                      .is_on = true}};
+  auto pooled = convolution_of(Conv2dForward{
+      .params = c.params, .activation = Activation::relu, .x = c.x, .w = c.w, .b = c.b, .y = c.y});
+  pooled.rows = patch_rows(conv2d_output(c.params, c.x.shape, c.w.shape), c.pool);
+  pooled.window = c.pool.window_h * c.pool.window_w;
+  pooled.pooling = {.argmax = c.argmax.as<std::uint8_t>(),
+                    .widths = c.convolved_widths.as<const std::int32_t>(),
+                    .pooled_widths = c.y_widths.as<const std::int32_t>(),
+                    .is_on = true};
+  return pooled;
 }
 
 inline ConvolutionCall convolution_of(const Conv2dBackwardData& c) {
