@@ -146,7 +146,7 @@ each_suite() {
   for suite in $(names_of "$1" | sed -E 's#/[^/]*$##; s#\.[^.]*$##' | awk '!seen[$0]++ {
       print /(Gpu|OnDevice)$/ ? 0 : 1, $0}' | sort -s -n -k1,1 | cut -d' ' -f2); do
     start=$(now) line=$(($(wc -l < "$log_file") + 1))
-    each_test "$suite.*/$device:$suite.kernels_run_on_it"
+    each_test "$suite.*/$device:$suite.*/${device}_*:$suite.kernels_run_on_it"
     skips=$(skip_reasons "$line")
     if (($(count_of 'failed|out_of_time') > 0)); then state=FAILED
     elif (($(count_of passed) > 0)); then state=passed
@@ -178,10 +178,10 @@ clocks.max.mem,power.limit,temperature.gpu,ecc.mode.current"
 }
 
 # The kernels, in every case, against the reference in double.
-tests() { each_suite "*/$device:Gpu.*-*Network*:*Block.*:*PlantedFault.*"; }
+tests() { each_suite "*/$device:Gpu.*-*Block.*:*PlantedFault.*"; }
 
 # Whole networks: first gradients and steps of SGD.
-networks() { each_suite "*Network*/$device"; }
+networks() { each_suite "*networks.*/${device}_*"; }
 
 # What simt does for each building block, against what the GPU does.
 blocks() { each_suite "*Block.*/$device"; }
@@ -199,7 +199,7 @@ sanitize() {
     row "$tool" skipped $(($(now) - start)) "it does not see a planted fault here: $(counts_text)"
     return
   fi
-  each_test "*/$device-*PlantedFault.*:*OnDevice.*:*Network*"
+  each_test "*/$device-*PlantedFault.*:*OnDevice.*"
   if (($(count_of 'failed|reported|out_of_time') > 0)); then state=FAILED
   elif (($(count_of passed) > 0)); then state=passed
   else state='not run'; fi
