@@ -300,7 +300,7 @@ run() {
   date=$(date -u +%Y-%m-%dT%H:%M:%SZ)
   probe=$("$scrawl" devices | sed -n "s/^$device *//p")
   no_gpu='' gpu=$probe driver=$(nvidia-smi --id=0 --format=csv,noheader --query-gpu=driver_version 2> /dev/null || true)
-  if [[ $probe == 'not usable: '* ]]; then no_gpu="no GPU: ${probe#not usable: }"; fi
+  if [[ $probe == 'not usable: '* ]]; then gpu='' no_gpu="no GPU: ${probe#not usable: }"; fi
   printf 'gpu_check: %s, commit %s, %s\n' "$date" "$commit" "${no_gpu:-$gpu}" | tee "$out/summary.txt"
   for part in "${chosen[@]}"; do
     # What a part leaves over goes to those after it.
