@@ -70,10 +70,11 @@ class Bench {
         if (work / us * 1e6 > ceiling.per_second) ceiling = {work / us * 1e6, variant};
       }
     };
-    const auto copied = copy_of(std::int64_t{1} << 30);
+    const bool is_gpu = device_->name() == "cuda";
+    const auto copied = copy_of(std::int64_t{1} << (is_gpu ? 30 : 26));
     best(copied, copied.cost.bytes, "copy");
     for (const auto& type : flags_.types) {
-      const auto product = square_product(8192, numbers_of(type));
+      const auto product = square_product(is_gpu ? 8192 : 512, numbers_of(type));
       best(product, product.cost.flops, type);
     }
   }
@@ -93,13 +94,14 @@ class Bench {
       hot.push_back({vendor.work->variant(), sampler_of(*vendor.work, Cache::hot)});
     }
     for (const auto& placed : ours) {
-      Row row{.name = problem.name,
-              .device = device_->name(),
-              .variant = placed.variant,
-              .type = type,
-              .cost = problem.cost,
-              .passed = placed.passed,
-              .wrong = placed.wrong};
+      Row row;
+      row.name = problem.name;
+      row.device = device_->name();
+      row.variant = placed.variant;
+      row.type = type;
+      row.cost = problem.cost;
+      row.passed = placed.passed;
+      row.wrong = placed.wrong;
       if (!placed.wrong.empty() || counts_) {
         row.counts = placed.counts;
         report_.rows.push_back(row);
