@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "kernels/error.h"
 #include "runtime/io/cpuinfo.h"
 #include "runtime/io/file.h"
 
@@ -20,12 +21,18 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string commit() {
-  const std::unique_ptr<FILE, int (*)(FILE*)> git(
-      popen("git -C '" SCRAWL_SOURCE_DIR "' describe --always --dirty 2>/dev/null", "r"), pclose);
-  char line[128] = "";
-  if (!git || !std::fgets(line, sizeof line, git.get())) return "unknown";
+/// Of a command's output; "" without any.
+std::string first_line(const char* command) {
+  const std::unique_ptr<FILE, int (*)(FILE*)> output(popen(command, "r"), pclose);
+  char line[256] = "";
+  if (!output || !std::fgets(line, sizeof line, output.get())) return "";
   return std::string(line, std::string_view(line).find_first_of("\n"));
+}
+
+std::string commit() {
+  if (const char* const known = std::getenv("SCRAWL_COMMIT")) return known;
+  const auto line = first_line("git -C '" SCRAWL_SOURCE_DIR "' describe --always --dirty 2>/dev/null");
+  return line.empty() ? "unknown" : line;
 }
 
 template <class T>
@@ -38,6 +45,9 @@ Json json_of(const Summary& s) {
 }
 
 Json json_of(const Header& h) {
+  Json ceilings = Json::object();
+  for (const auto& [name, ceiling] : h.ceilings)
+    ceilings[name] = {{"per_second", ceiling.per_second}, {"by", ceiling.by}};
   return {{"machine", h.machine},
           {"cpu", h.cpu},
           {"gpu", or_null(h.gpu)},
@@ -46,31 +56,40 @@ Json json_of(const Header& h) {
           {"load", h.load},
           {"flushed_bytes", h.flushed_bytes},
           {"libraries", h.libraries},
+          {"ceilings", ceilings},
           {"commit", h.commit},
           {"date", h.date},
           {"command", h.command}};
 }
 
 std::optional<double> percent_of(const Row& row) {
-  if (!row.ceilings) return std::nullopt;
+  if (!row.ceilings || row.timing.ours.samples == 0) return std::nullopt;
   return percent_of_limit(row.cost, *row.ceilings, row.timing.ours.median);
 }
 
 Json json_of(const Row& row) {
   const bool has_peer = !row.timing.peer.empty();
+  const Summary& us = row.timing.ours;
+  const auto rate = [&](double work, double unit) {
+    return us.samples > 0 && work > 0 ? Json(work / us.median * unit) : Json(nullptr);
+  };
   return {{"name", row.name},
           {"device", row.device},
           {"variant", row.variant},
           {"type", row.type},
           {"cache", row.cache == Cache::cold ? "cold" : "hot"},
-          {"us", json_of(row.timing.ours)},
+          {"us", us.samples > 0 ? json_of(us) : Json(nullptr)},
+          {"counts", row.counts},
           {"flops", row.cost.flops},
           {"bytes", row.cost.bytes},
+          {"tflop_per_s", rate(row.cost.flops, 1e-6)},
+          {"gb_per_s", rate(row.cost.bytes, 1e-3)},
           {"percent_of_limit", or_null(percent_of(row))},
           {"peer", has_peer ? Json(row.timing.peer) : Json(nullptr)},
           {"peer_us", has_peer ? json_of(row.timing.peer_us) : Json(nullptr)},
           {"ratio", has_peer ? json_of(row.timing.ratio) : Json(nullptr)},
-          {"passed", or_null(row.passed)}};
+          {"passed", or_null(row.passed)},
+          {"wrong", row.wrong.empty() ? Json(nullptr) : Json(row.wrong)}};
 }
 
 }  // namespace
@@ -89,6 +108,17 @@ Header describe_host(std::span<const char* const> command_line) {
           .commit = commit(),
           .date = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))),
           .command = fmt::format("{}", fmt::join(command_line, " "))};
+}
+
+void describe_gpu(Header& header) {
+  const auto ask = [](std::string_view what) {
+    return first_line(
+        fmt::format("nvidia-smi --id=0 --format=csv,noheader --query-gpu={} 2>/dev/null", what).c_str());
+  };
+  header.gpu = ask("name");
+  if (header.gpu->empty()) throw DeviceError("nvidia-smi: expected the name of a GPU, got none");
+  header.driver = ask("driver_version");
+  header.clocks = ask("clocks.sm,clocks.mem");
 }
 
 double percent_of_limit(const Cost& cost, const Ceilings& ceilings, double us) {

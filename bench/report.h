@@ -13,6 +13,12 @@
 
 namespace scrawl::bench {
 
+/// A measured rate of the device, and what reached it.
+struct Ceiling {
+  double per_second = 0;  ///< FLOPs, or bytes read and written
+  std::string by;
+};
+
 /// Under what circumstances the rows were measured.
 struct Header {
   std::string machine;  ///< system, architecture, CPUs
@@ -23,13 +29,17 @@ struct Header {
   double load = 0;  ///< load average of the last minute: above the threads used, others were running
   std::size_t flushed_bytes = 0;                 ///< before each cold sample
   std::map<std::string, std::string> libraries;  ///< name -> version
-  std::string commit;                            ///< of the working tree, "-dirty" appended if so
-  std::string date;                              ///< UTC, ISO 8601
+  std::map<std::string, Ceiling> ceilings;       ///< "copy", and FLOPs by type: "bf16"
+  std::string commit;  ///< SCRAWL_COMMIT, or of the working tree, "-dirty" appended if so
+  std::string date;    ///< UTC, ISO 8601
   std::string command;
 };
 
 /// Describes this machine, this moment and this source tree. The caller adds GPU, driver and libraries.
 Header describe_host(std::span<const char* const> command_line);
+
+/// Adds name, driver and clocks of the first NVIDIA GPU, as nvidia-smi tells them. Throws DeviceError.
+void describe_gpu(Header&);
 
 /// What the work must do at least: the limit is the larger of both terms over the device's measured ceilings.
 struct Cost {
@@ -56,7 +66,10 @@ struct Row {
   Comparison timing;
   Cost cost;
   std::optional<Ceilings> ceilings;
-  std::optional<bool> passed;  ///< whether a bar was met; absent where there is none
+  /// Whether a bar was met, or the outputs are right; absent where nothing is asked.
+  std::optional<bool> passed;
+  std::string wrong = {};  ///< what is wrong with the outputs: then nothing was timed
+  std::map<std::string, std::uint64_t> counts = {};  ///< in place of times where these mean nothing: simt
 };
 
 struct Report {

@@ -35,7 +35,9 @@ def line(row):
 def table(path):
     report = json.loads(path.read_text())
     header = report["header"]
-    lines = [f"**{header['gpu'] or header['cpu']}**, {header['date'][:10]}, commit {short(header['commit'])}: `results/{path.name}`", "",
+    if header["gpu"]:
+        return ""  # bench/hardware.py has those
+    lines = [f"**{header['cpu']}**, {header['date'][:10]}, commit {short(header['commit'])}: `results/{path.name}`", "",
              "| work | ms (10%-90%) | beside | its ms | times as fast |", "|---|---|---|---|---|"]
     return "\n".join(lines + [line(row) for row in report["rows"]])
 
@@ -45,7 +47,7 @@ def main():
     text = readme.read_text()
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    tables = "\n\n".join(table(path) for path in sorted((FOLDER / "results").glob("*.json")))
+    tables = "\n\n".join(filter(None, map(table, sorted((FOLDER / "results").glob("*.json")))))
     fresh = f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}"
     if "--check" in sys.argv[1:]:
         sys.exit(fresh != text)

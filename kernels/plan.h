@@ -6,6 +6,7 @@
 /// takes the first variant that does not refuse, and may change the placement (layout, strides) of any
 /// operand: the caller then provides the operand so placed. `run` gets the same Call with data.
 
+#include <algorithm>
 #include <functional>
 #include <span>
 #include <string>
@@ -41,6 +42,7 @@ struct Selection {
   int threads = 1;  ///< CPU threads that a plan may use; fixed for its life, results depend on it
   F32Products f32_products = F32Products::exact;
   int multiprocessors = 108;  ///< of the GPU: long sums are split to occupy them, results depend on it
+  std::span<const std::string> without = {};  ///< variants of the call itself that are left out, by name
 };
 
 /// Why a faster variant does not take a call: "needs C % 8 == 0, got 3".
@@ -86,6 +88,8 @@ template <class Call>
 Plan<Call> first_variant(std::string_view operation, std::span<const Variant<Call>> variants, Call& call,
                          const Selection& selection) {
   std::vector<Refusal> refused;
+  Selection within = selection;  // of calls that a variant is made of
+  within.without = {};
   for (const auto& variant : variants) {
     const bool excluded = (selection.kernels == KernelSet::native && variant.origin == Origin::vendor) ||
                           (selection.kernels == KernelSet::vendor && variant.origin == Origin::native);
@@ -93,9 +97,13 @@ Plan<Call> first_variant(std::string_view operation, std::span<const Variant<Cal
       refused.push_back(Refusal{std::string(variant.name), "left out by --kernels"});
       continue;
     }
+    if (std::ranges::find(selection.without, variant.name) != selection.without.end()) {
+      refused.push_back(Refusal{std::string(variant.name), "left out by name"});
+      continue;
+    }
     Call attempt = call;
     try {
-      Plan<Call> plan = variant.plan(attempt, selection);
+      Plan<Call> plan = variant.plan(attempt, within);
       plan.variant = variant.name;
       plan.refused = std::move(refused);
       call = attempt;

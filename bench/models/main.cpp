@@ -1,5 +1,5 @@
-/// bench_models: training steps and inference of the recipes, beside the sum of their own calls and beside
-/// PyTorch, alternating in one run.
+/// bench_models: training steps and inference of the recipes, beside the sum of their own calls (on a CPU,
+/// where calls end when they return) and beside PyTorch, alternating in one run.
 ///
 ///   bench_models --network mnist --type f32 --peer "python3 bench/peers/serve.py --threads 2" --json
 ///   out.json
@@ -8,11 +8,13 @@
 
 #include <CLI/CLI.hpp>
 
+#include "bench/device_clock.h"
 #include "bench/measure.h"
 #include "bench/models/workload.h"
 #include "bench/peer.h"
 #include "bench/program.h"
 #include "bench/report.h"
+#include "kernels/error.h"
 
 namespace scrawl::bench {
 namespace {
@@ -21,9 +23,9 @@ struct Flags {
   std::vector<std::string> networks{"mnist", "crnn-small", "crnn", "cnn62"}, types{"f32", "bf16"},
       works{"train_step", "inference"};
   std::vector<int> batches{0};
-  std::vector<std::string> variants{"channels_last"};
-  std::string peer, json;
-  double seconds = 20;
+  std::vector<std::string> variants{"channels_last"}, last_variants;
+  std::string device = "cpu", peer, json;
+  double seconds = 20, minutes = 600;
   int threads = 0, calls = 0;
 };
 
@@ -44,26 +46,32 @@ constexpr double most_over_sum = 1.08;
 
 /// Rows of one workload: beside the fastest peer, if there is one, and beside the sum of its own calls.
 std::vector<Row> measure(const std::string& network, const std::string& type, const std::string& work,
-                         int batch, Device& device, PeerProcess* peer, const Flags& f) {
+                         int batch, Device& device, PeerProcess* peer,
+                         const std::vector<std::string>& variants, const Flags& f) {
   const auto recipe = load_recipe(network, "", {"training.precision='" + type + "'"});
   if (batch == 0) batch = work == "train_step" ? recipe.training.batch : 64;
   const auto use = work == "train_step" ? NetworkUse::training : NetworkUse::prediction;
   Workload workload(recipe, default_classes(recipe), batch, use, device);
 
-  SteadyClock clock;
+  DeviceClock clock(device);
   const auto run = [&] { workload.run(); };
   Timed ours(run, clock, {.warmup = 2, .before = run});  // as in training, where one step follows another
   const auto name = fmt::format("{}[network={},batch={},{}", work, network, batch, type);
   std::vector<Peer> peers;
   if (peer)
-    for (const auto& variant : f.variants) {
+    for (const auto& variant : variants) {
       const auto asked = fmt::format("{}{}]", name, variant == "eager" ? "" : "," + variant);
-      peer->sample_us(asked);  // builds it, and says so if it cannot
+      try {
+        peer->sample_us(asked);  // builds it
+      } catch (const UsageError& refusal) {
+        fmt::print(stderr, "left out: {}\n", refusal.what());
+        continue;
+      }
       peers.push_back({"pytorch " + variant, [peer, asked] { return peer->sample_us(asked, 1); }});
     }
   const auto row = [&](Comparison timing) {
     return Row{.name = name + "]",
-               .device = "cpu",
+               .device = device.name(),
                .variant = "scrawl",
                .type = type,
                .timing = std::move(timing),
@@ -72,6 +80,7 @@ std::vector<Row> measure(const std::string& network, const std::string& type, co
   std::vector<Row> rows{
       row(compare(std::ref(ours), peers,
                   {.seconds = f.seconds, .least = 5, .most = 100, .pause = std::chrono::milliseconds(5)}))};
+  if (device.name() != "cpu") return rows;
   // By themselves: another process's threads would spin on while the first calls are timed.
   const std::vector<Peer> calls{{"sum of its calls", [&] {
                                    run();
@@ -91,6 +100,7 @@ std::vector<Row> measure(const std::string& network, const std::string& type, co
 int run(int argc, char** argv) {
   CLI::App app{"times whole networks"};
   Flags f;
+  app.add_option("--device", f.device, "cpu or cuda")->capture_default_str();
   app.add_option("--network", f.networks, "recipes")->capture_default_str();
   app.add_option("--type", f.types, "f32, bf16")->capture_default_str();
   app.add_option("--work", f.works, "train_step, inference")->capture_default_str();
@@ -100,25 +110,36 @@ int run(int argc, char** argv) {
   app.add_option("--variant", f.variants, "of the peer: eager, channels_last, compile, or a list with commas")
       ->capture_default_str()
       ->delimiter(';');
+  app.add_option("--last-variant", f.last_variants, "of the peer, in a second pass over everything")
+      ->delimiter(';');
   app.add_option("--seconds", f.seconds, "of alternation a row")->capture_default_str();
+  app.add_option("--minutes", f.minutes, "after which no further row begins")->capture_default_str();
   app.add_option("--threads", f.threads, "CPU threads; 0: all")->capture_default_str();
   app.add_option("--calls", f.calls, "also print each call's time, the median of so many runs");
-  app.add_option("--json", f.json, "file for the report");
+  app.add_option("--json", f.json, "file for the report, rewritten after each row");
   CLI11_PARSE(app, argc, argv);
 
-  const auto device = open_device({.device = "cpu", .threads = f.threads});
+  const auto device = open_device({.device = f.device, .threads = f.threads});
   std::unique_ptr<PeerProcess> peer;
   if (!f.peer.empty()) peer = std::make_unique<PeerProcess>(words_of(f.peer));
   Report report{.header = describe_host({argv, static_cast<std::size_t>(argc)}), .rows = {}};
+  if (device->name() == "cuda") describe_gpu(report.header);
   if (peer) report.header.libraries["peer"] = peer->greeting();
-  for (const auto& network : f.networks)
-    for (const auto& work : f.works)
-      for (const auto& type : f.types)
-        for (const int batch : f.batches)
-          std::ranges::move(measure(network, type, work, batch, *device, peer.get(), f),
-                            std::back_inserter(report.rows));
+  SteadyClock clock;
+  clock.start();
+  std::vector<std::vector<std::string>> passes{f.variants};
+  if (peer && !f.last_variants.empty()) passes.push_back(f.last_variants);
+  for (const auto& variants : passes)
+    for (const auto& network : f.networks)
+      for (const auto& work : f.works)
+        for (const auto& type : f.types)
+          for (const int batch : f.batches) {
+            if (clock.stop_us() > 60e6 * f.minutes) continue;
+            std::ranges::move(measure(network, type, work, batch, *device, peer.get(), variants, f),
+                              std::back_inserter(report.rows));
+            if (!f.json.empty()) write_report(f.json, report);
+          }
   fmt::print("{}", to_table(report.rows));
-  if (!f.json.empty()) write_report(f.json, report);
   return 0;
 }
 

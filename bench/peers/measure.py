@@ -152,7 +152,7 @@ def header(device):
             "gpu": torch.cuda.get_device_name() if gpu else None, "clocks": clock,
             "driver": _output_of("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader") if gpu else None,
             "load": round(os.getloadavg()[0], 2), "flushed_bytes": COLD_BYTES, "libraries": libraries,
-            "commit": _output_of("git", "-C", str(here), "describe", "--always", "--dirty") or "unknown",
+            "commit": os.environ.get("SCRAWL_COMMIT") or _output_of("git", "-C", str(here), "describe", "--always", "--dirty") or "unknown",
             "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "command": " ".join([pathlib.Path(sys.argv[0]).name, *sys.argv[1:]])}
 

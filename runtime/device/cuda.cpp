@@ -137,6 +137,38 @@ std::string find_fault() {
   return "";
 }
 
+#ifndef SCRAWL_SIMT
+/// Two events of a stream.
+class EventStopwatch final : public Stopwatch {
+ public:
+  explicit EventStopwatch(cudaStream_t stream) : stream_(stream) {
+    check(cudaEventCreate(&start_), "an event is made");
+    if (const auto error = cudaEventCreate(&stop_); error != cudaSuccess) {
+      log_failure(cudaEventDestroy(start_), "an event is given back");
+      check(error, "an event is made");
+    }
+  }
+  ~EventStopwatch() override {
+    for (auto* const event : {start_, stop_}) log_failure(cudaEventDestroy(event), "an event is given back");
+  }
+  EventStopwatch(const EventStopwatch&) = delete;
+  EventStopwatch& operator=(const EventStopwatch&) = delete;
+
+  void start() override { check(cudaEventRecord(start_, stream_), "an event is recorded"); }
+  double stop_us() override {
+    float milliseconds = 0;
+    check(cudaEventRecord(stop_, stream_), "an event is recorded");
+    check(cudaEventSynchronize(stop_), "an event is waited for");
+    check(cudaEventElapsedTime(&milliseconds, start_, stop_), "events are compared");
+    return 1e3 * static_cast<double>(milliseconds);
+  }
+
+ private:
+  cudaStream_t stream_;
+  cudaEvent_t start_ = nullptr, stop_ = nullptr;
+};
+#endif
+
 class CudaDevice final : public Device {
  public:
   explicit CudaDevice(const DeviceOptions& options)
@@ -165,6 +197,13 @@ class CudaDevice final : public Device {
   }
   Stream stream() override { return reinterpret_cast<Stream>(stream_); }
   void synchronize() override { check(cudaStreamSynchronize(stream_), "the stream is waited for"); }
+  std::unique_ptr<Stopwatch> stopwatch() override {
+#ifdef SCRAWL_SIMT
+    throw DeviceError("simt: counts have a meaning here, time has none");
+#else
+    return std::make_unique<EventStopwatch>(stream_);
+#endif
+  }
   void upload(void* to, std::span<const std::byte> host) override {
     check(cudaMemcpyAsync(to, host.data(), host.size(), cudaMemcpyHostToDevice, stream_), "upload");
     synchronize();

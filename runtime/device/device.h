@@ -34,6 +34,14 @@ class Buffer {
   std::size_t size_ = 0;
 };
 
+/// The time between two points of a device's stream.
+class Stopwatch {
+ public:
+  virtual ~Stopwatch() = default;
+  virtual void start() = 0;      ///< behind the work so far
+  virtual double stop_us() = 0;  ///< waits for the work so far; microseconds since start()
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -46,6 +54,8 @@ class Device {
   virtual void require(DType storage, F32Products) const = 0;
   virtual Stream stream() = 0;
   virtual void synchronize() = 0;
+  /// Of the host, unless the device has a clock of its own. Throws DeviceError where time means nothing.
+  virtual std::unique_ptr<Stopwatch> stopwatch();
   /// Copies to and from host memory, after all work of the stream.
   virtual void upload(void* device, std::span<const std::byte> host) = 0;
   virtual void download(std::span<std::byte> host, const void* device) = 0;

@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+"""Writes bench/HARDWARE.md: what has run on which GPU, from the reports of tools/gpu_check.sh in bench/results/.
+
+    python3 bench/hardware.py build/release/bench/kernels/bench_kernels           # writes it anew
+    python3 bench/hardware.py build/release/bench/kernels/bench_kernels --check   # exits with 1 if it is not this
+
+A report is bench/results/GPU-PART.json, PART as in gpu_check.sh. What there is comes from the program, which plans every
+problem on simt, from the tests' sources and from gpu_check.sh; predictions from the kernels' head comments.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+from table import milliseconds, short
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+ROOT = FOLDER.parent
+PARTS = "tests", "sanitizers", "networks", "blocks", "kernels", "training", "measure_first"
+NEVER = "never run on hardware"
+
+SUITES = "tests/kernels/*_agreement_test.cpp", "tests/kernels/target_test.cpp", "tests/blocks/*_test.cpp", "tests/graph/*_test.cpp"
+TOOLS = "memcheck", "racecheck", "synccheck", "initcheck"
+
+# Whose head comment has the prediction; the bytes it names are predicted to move at 85% of the copy rate.
+PREDICTIONS = (
+    (r"conv2d(_pool)?\.forward", "narrow_64x64", "conv2d_narrow.cu", ""),
+    (r"conv2d.*", "implicit_128x128", "conv2d.cu", ""),
+    (r"lstm\..*", "resident", "lstm_resident.cu", ""),
+    (r"batch_norm\..*", ".*", "norm.cu", " At 85% of the copy rate."),
+    (r"batch_norm_pool\..*", ".*", "norm_pool.cu", " At 85% of the copy rate."),
+    (r"pool\..*", ".*", "pool.cu", " At 85% of the copy rate."),
+)
+
+# What decides the kernels' bars: the question, and the rows that answer it, or what it waits for.
+QUESTIONS = (
+    ("device copy rate", r"copy\["),
+    ("dense rates, bf16 first", r"gemm\["),
+    ("cuDNN RNN through PyTorch, by type, H 256, T 64, two directions, batch 64/256/1024", r"lstm\."),
+    ("every cuDNN RNN algorithm, called directly", "needs the cuDNN variants"),
+    ("CTC at T 64, K 30, L 24: PyTorch's native one and cuDNN's", r"ctc\.gradient\[T=64"),
+    ("convolutions a1-a3, b1-b3 through PyTorch, bf16 and f16, forward and both backwards", r"conv2d\."),
+    ("the same through cuDNN's plan search and fused graphs", "needs the cuDNN variants"),
+    ("PyTorch's best training step of crnn and cnn62, batch 64/256/1024", r"train_step\["),
+    ("`wgmma` with register A at N 8/16/32/64: cycles", "needs the building blocks"),
+    ("`st.async` round trip in clusters of 2/4/8; distributed shared-memory bandwidth", "needs the building blocks"),
+    ("a no-swizzle shared-memory descriptor shifted by 16 bytes", "needs the building blocks"),
+    ("softmax, copies and products of more than 2^31 elements (64-bit offsets)", "needs a test that only a GPU has memory for"),
+)
+
+INTRODUCTION = """# What has run on which GPU
+
+Generated: `python3 bench/hardware.py build/release/bench/kernels/bench_kernels`. Every row says on which GPU it ran, or that it
+{never}. A figure comes from a report in `bench/results/`; what stands under "predicted, not measured" is neither.
+
+```
+tools/bundle.sh build/gpu_check.tar.gz                   # where there is a CUDA toolkit: sm_90a programs, libraries, scripts
+tar -xzf gpu_check.tar.gz && scrawl_gpu_check/tools/gpu_check.sh --seconds 540 --out results   # where there is a GPU
+cp results/kernels.json bench/results/h200-kernels.json  # and each other part; then generate
+```
+"""
+
+
+def reports(folder):
+    """(part, path, report) of GPUs, oldest first, so that the newest has the last word."""
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        part = path.stem.rpartition("-")[2]
+        if part not in PARTS:
+            continue
+        report = json.loads(path.read_text())
+        device = report["header"].get("device") or (report["rows"] or [{}])[0].get("device")
+        if report["header"]["gpu"] and device == "cuda":
+            found.append((part, path, report))
+    return sorted(found, key=lambda item: item[2]["header"]["date"])
+
+
+def where(header):
+    return f"{header['gpu'].split(',')[0]}, driver {header['driver'] or 'unknown'}, {header['date'][:10]}, {short(header['commit'])}"
+
+
+def newest(found, part):
+    """{(row's name, variant, type, cache): {GPU: (header, row)}}"""
+    rows = {}
+    for one, _, report in found:
+        for row in report["rows"] if one == part else ():
+            key = row["name"], row.get("variant"), row.get("type"), row.get("cache")
+            rows.setdefault(key, {})[report["header"]["gpu"].split(",")[0]] = report["header"], row
+    return rows
+
+
+def table(columns, rows):
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+# ---- are the kernels right?
+
+def suites():
+    """Test suites that have an instance on each device."""
+    names = []
+    for pattern in SUITES:
+        for path in sorted(ROOT.glob(pattern)):
+            names += re.findall(r"INSTANTIATE_TEST_SUITE_P\(on,\s*(\w+)", path.read_text())
+    return sorted(set(names) - {"PlantedFault"})
+
+
+def part_of(suite):
+    return "networks" if "networks" in suite else "blocks" if suite.endswith("Block") else "tests"
+
+
+def correctness(found):
+    asked = [(part_of(suite), suite) for suite in suites()] + [("sanitizers", tool) for tool in TOOLS]
+    for part, name in sorted(asked, key=lambda item: (PARTS.index(item[0]), item[1])):
+        results = newest(found, part).get((name, None, None, None))
+        if not results:
+            yield part, f"`{name}`", NEVER, "", ""
+        for header, row in (results or {}).values():
+            yield part, f"`{name}`", where(header), row["state"].upper() if row["state"] == "failed" else row["state"], row["detail"]
+
+
+# ---- kernels
+
+def listing(program):
+    """What there is: [{operation, layer, type, variant, name}]."""
+    command = [program, "--list", "--device", "simt"]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def prediction(operation, variant):
+    for operations, variants, source, more in PREDICTIONS:
+        if re.fullmatch(operations, operation) and re.fullmatch(variants, variant):
+            head = []
+            for line in (ROOT / "kernels/cuda" / source).read_text().splitlines():
+                if not line.startswith("///"):
+                    break
+                head.append(line[3:].strip())
+            text = " ".join(head)
+            return text[re.search(r"Predict", text).start():].replace(" Not measured.", "") + more
+    return ""
+
+
+def rate(row, key):
+    return f"{row[key]:.1f}" if row[key] is not None else ""
+
+
+def measured(rows, name, variant, kind):
+    """Cells of a problem, one row a GPU: where, right?, cold and hot microseconds, ratio, percent."""
+    cold, hot = rows.get((name, variant, kind, "cold"), {}), rows.get((name, variant, kind, "hot"), {})
+    for gpu in sorted({**cold, **hot}):
+        header, row = cold.get(gpu) or hot[gpu]
+        right = {True: "passed", False: f"FAILED: {row['wrong']}", None: "not checked"}[row["passed"]]
+        figures = []
+        for cache, each in (("cold", cold), ("hot", hot)):
+            us = each[gpu][1]["us"] if gpu in each else None
+            if us:
+                figures.append(f"{us['median']:.2f} ({us['p10']:.2f}-{us['p90']:.2f}) {cache}")
+        beside = f"{row['ratio']['median']:.2f} x {row['peer']}" if row["peer"] else ""
+        percent = f"{row['percent_of_limit']:.0f}%" if row["percent_of_limit"] is not None else ""
+        rates = ", ".join(filter(None, (row.get("tflop_per_s") and f"{row['tflop_per_s']:.1f} TFLOP/s",
+                                        row.get("gb_per_s") and f"{row['gb_per_s']:.0f} GB/s")))
+        yield where(header), right, "; ".join(figures), rates, beside, percent
+
+
+def kernels(found, listed):
+    rows = newest(found, "kernels")
+    kinds = {}  # (operation, variant, type): problems
+    for item in listed:
+        kinds.setdefault((item["operation"], item["variant"], item["type"]), []).append(item)
+    for (operation, variant, kind), problems in kinds.items():
+        told = prediction(operation, variant) if kind == "bf16" else ""
+        left = []
+        for problem in problems:
+            results = list(measured(rows, problem["name"], variant, kind))
+            for cells in results:
+                yield (f"`{problem['name']}`", variant, kind, *cells, told)
+                told = ""
+            if not results and problem["layer"] not in left:
+                left.append(problem["layer"])
+        if left:
+            yield f"{operation} {', '.join(left)}".strip(), variant, kind, NEVER, "", "", "", "", "", told
+
+
+# ---- networks in training, and what is to be measured first
+
+def steps():
+    """Names of the training steps that gpu_check.sh asks for."""
+    text = (ROOT / "tools/gpu_check.sh").read_text()
+    match = re.search(r"--network ([\w ]+) --type ([\w ]+) --batch ([\d ]+) --seconds", text)
+    networks, types, batches = (group.split() for group in match.groups())
+    return [(f"train_step[network={network},batch={batch},{kind}]", kind) for network in networks for batch in batches for kind in types]
+
+
+def training(found):
+    rows = newest(found, "training")
+    for name, kind in steps():
+        results = rows.get((name, "scrawl", kind, "hot"))
+        if not results:
+            yield f"`{name}`", NEVER, "", "", "", ""
+        for header, row in (results or {}).values():
+            beside = (row["peer"], milliseconds(row["peer_us"]), f"{row['ratio']['median']:.2f}") if row["peer"] else ("", "", "")
+            yield (f"`{name}`", where(header), milliseconds(row["us"]), *beside)
+
+
+def questions(found):
+    rows = newest(found, "measure_first")
+    for question, answer in QUESTIONS:
+        if answer.startswith("needs"):
+            yield question, NEVER, answer
+            continue
+        results = {}
+        for (name, *_), by_gpu in rows.items():
+            if re.match(answer, name):
+                for gpu, (header, row) in by_gpu.items():
+                    results.setdefault(gpu, (header, []))[1].append(f"`{name}` {row['us']['median']:.1f} us")
+        if not results:
+            yield question, NEVER, "`gpu_check.sh --only measure_first`"
+        for header, lines in results.values():
+            yield question, where(header), "<br>".join(lines)
+
+
+def ceilings(found):
+    for part, path, report in found:
+        for name, ceiling in report["header"].get("ceilings", {}).items() if part == "kernels" else ():
+            unit = "TB/s, read and written" if name == "copy" else "TFLOP/s"
+            yield f"{where(report['header'])}: {name} {ceiling['per_second'] / 1e12:.2f} {unit}, by {ceiling['by']} (`results/{path.name}`)"
+
+
+def document(folder, listed):
+    found = reports(folder)
+    limits = "\n".join(f"- {line}" for line in ceilings(found)) or f"- ceilings: {NEVER}"
+    sections = (
+        INTRODUCTION.format(never=NEVER.replace("run", "ran")),
+        "## Are the kernels right?\n",
+        table(("part", "suite or tool", "GPU, driver, date, commit", "state", "detail"), correctness(found)),
+        "\n## How fast are they?\n\nLimit: the larger of FLOPs over the type's measured rate and least bytes over the copy rate. "
+        "Ratio: the best vendor plan's\ntime over ours, in the same rounds; ratio, rates and percent are of cold caches.\n\n" + limits + "\n",
+        table(("problem", "variant", "type", "GPU, driver, date, commit", "outputs", "us (10%-90%)", "rate", "vendor's time / ours", "of the limit",
+               "predicted, not measured"), kernels(found, listed)),
+        "\n## Networks in training\n",
+        table(("step", "GPU, driver, date, commit", "ms (10%-90%)", "beside", "its ms", "times as fast"), training(found)),
+        "\n## Measure first\n",
+        table(("question", "GPU, driver, date, commit", "answer"), questions(found)),
+    )
+    return "\n".join(sections) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program", help="bench_kernels, built with simt")
+    parser.add_argument("--results", type=pathlib.Path, default=FOLDER / "results")
+    parser.add_argument("--file", type=pathlib.Path, default=FOLDER / "HARDWARE.md")
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    fresh = document(options.results, listing(options.program))
+    if options.check:
+        sys.exit(fresh != options.file.read_text() and f"{options.file} is not what {pathlib.Path(__file__).name} writes: run it")
+    options.file.write_text(fresh)
+
+
+if __name__ == "__main__":
+    main()
