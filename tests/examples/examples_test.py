@@ -105,14 +105,13 @@ class Installed(unittest.TestCase):
         return found
 
     def test_ctc_on_pointers_and_a_stream_of_ones_own(self):
-        # Activations are all 0: each of K^T paths is as likely, and C(T + L, 2 L) of them collapse to a label
-        # of L symbols of which none follows its like; the label "4 4" needs a blank between, and has C(T + 1, 4).
+        # Activations are all 0: each of K^T paths is as likely. A label of L symbols, r of which follow their like, is
+        # what C(T + L - r, 2 L) of them read as.
         losses = [
             12 * math.log(5) - math.log(math.comb(15, 6)),
             9 * math.log(5) - math.log(math.comb(9 + 2 - 1, 4)),
         ]
-        # Label 1 2 3 begins with a blank, or with 1, which leaves the other frames C(11 + 3, 6) and C(11 + 2, 4) +
-        # C(11 + 2, 5) ways.
+        # Behind a blank, the other 11 frames read as the whole label; the first frame is a blank or the label's first.
         for output in self.programs("ctc_kernel"):
             numbers = [float(word) for word in re.findall(r"-?\d+\.\d+", output)]
             self.assertEqual(len(numbers), 7, output)
