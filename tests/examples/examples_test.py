@@ -11,6 +11,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import unittest
 
 OPTIONS = None
@@ -204,8 +205,9 @@ def main():
     parser.add_argument("work", type=pathlib.Path)
     parser.add_argument("--config", required=True)
     parser.add_argument("--cmake", required=True)
-    parser.add_argument("project", nargs="*")
-    OPTIONS = parser.parse_args()
+    split = sys.argv.index("--")
+    OPTIONS = parser.parse_args(sys.argv[1:split])
+    OPTIONS.project = sys.argv[split + 1 :]
     OPTIONS.work /= "installed"
     unittest.main(argv=["examples_test.py"], verbosity=2)
 
