@@ -13,10 +13,17 @@ namespace scrawl {
 namespace fs = std::filesystem;
 namespace {
 
-/// Recipes lie beside the sources until they are installed elsewhere.
+/// share/scrawl/recipes in the nearest folder above the program that has it: where scrawl is installed, or
+/// was built. SCRAWL_RECIPES names another folder.
 fs::path recipe_folder() {
-  const char* const set = std::getenv("SCRAWL_RECIPES");
-  return set ? fs::path(set) : fs::path(SCRAWL_RECIPE_FOLDER);
+  if (const char* const set = std::getenv("SCRAWL_RECIPES")) return set;
+  const fs::path recipes = "share/scrawl/recipes";
+  std::error_code nowhere;
+  for (auto above = fs::read_symlink("/proc/self/exe", nowhere); above.has_relative_path();) {
+    above = above.parent_path();
+    if (fs::is_directory(above / recipes, nowhere)) return above / recipes;
+  }
+  return recipes;
 }
 
 ConvLayer read_conv(Config& c) {
@@ -223,6 +230,10 @@ Recipe load_recipe(const std::string& name_or_path, const std::string& config_fi
   if (path.extension() != ".toml") path = recipe_folder() / (name_or_path + ".toml");
   if (std::error_code nowhere; !fs::exists(path, nowhere)) {
     const auto names = recipe_names();
+    if (names.empty())
+      throw UsageError(
+          "recipe {}: not found, nor any other: give a .toml file, or set SCRAWL_RECIPES to their folder",
+          name_or_path);
     const auto near = nearest_name(name_or_path, names);
     throw UsageError("recipe {}: not found; {}", name_or_path,
                      near.empty() ? fmt::format("there are {}, or give a .toml file", fmt::join(names, ", "))

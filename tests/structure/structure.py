@@ -17,7 +17,8 @@ CUDA_HEADER = re.compile(
     r"(cuda\w*|cublas\w*|cudnn\w*|cufft|curand\w*|nvrtc|nccl|nvml|mma|cooperative_groups|vector_types|driver_types)"
     r"\.(h|hpp)$|(cuda|cub|thrust|cutlass|cute|nvtx3|crt)/"
 )
-CUDA_PLACES = ("kernels/cuda/", "kernels/simt/", "runtime/device/cuda", "tests/vendor/")  # the last has fakes
+EXAMPLES = "tools/examples/"  # a project of its own, that uses an installed scrawl
+CUDA_PLACES = ("kernels/cuda/", "kernels/simt/", "runtime/device/cuda", "tests/vendor/", EXAMPLES)  # vendor: fakes
 ONEDNN_HEADER = re.compile(r"(oneapi/dnnl/|(oneapi/)?dnnl\w*\.)")
 
 # Kernels reach PTX, launches and shared memory through device/, which has a simt body for each.
@@ -46,7 +47,8 @@ def include_problems(name, text, root):
         quote, target = match.groups()
         where = f"{name}:{line_of(text, match.start(1))}"
         top = target.split("/")[0]
-        if quote == '"' and not (root / target).is_file():
+        own = name.startswith(EXAMPLES) and (root / EXAMPLES / target).is_file()
+        if quote == '"' and not own and not (root / target).is_file():
             yield f"{where}: \"{target}\": quoted includes are files of the repository, from its root"
         if LAYERS.get(top, -1) > layer:
             yield f"{where}: {name.split('/')[0]} may not include {top}"

@@ -52,6 +52,13 @@ class StructureBites(unittest.TestCase):
     def test_includes_start_at_the_root(self):
         self.expect("kernels/b.cpp", '#include "a.h"\n', '"a.h": quoted includes are files of the repository')
 
+    def test_examples_are_a_project_of_their_own(self):
+        self.write("tools/examples/gpu.h", "#include <cuda_runtime_api.h>\n")
+        self.expect("tools/examples/b.cpp", '#include "gpu.h"\n#include "kernels/a.h"\n')
+        self.expect("tools/examples/b.cpp", '#include "a.h"\n', '"a.h": quoted includes are files of the repository')
+        (self.root / "tools/examples/b.cpp").unlink()
+        self.expect("tools/b.cpp", '#include "gpu.h"\n', '"gpu.h": quoted includes are files of the repository')
+
     def test_cuda_headers_stay_where_cuda_is(self):
         for header in ("cuda_runtime.h", "cuda.h", "cublasLt.h", "cudnn.h", "mma.h", "cub/cub.cuh", "nccl.h"):
             self.expect("runtime/device/cpu.cpp", f"#include <{header}>\n", f"<{header}>: only kernels/cuda/")
