@@ -7,9 +7,8 @@
 #include <cstdint>
 #include <vector>
 
-struct cudnnTensorStruct {
-  std::vector<int> dims, strides;
-};
+#include "tests/vendor/fake_tensor.h"
+
 struct cudnnRNNStruct {
   std::int64_t inputs, hidden, directions;
 };

@@ -1,7 +1,9 @@
-/// cuDNN's CTC takes labels that lie end to end, of at most 255 symbols, and leaves open what a sample
-/// without a path costs. Our contract has padded labels of any length on the GPU, and says what such samples
-/// cost.
+/// CTC by cuDNN's deterministic algorithm, in the version that has labels and lengths on the GPU: the older
+/// one wants them on the host. Kernels of ours pack labels before it and complete its answers behind it; none
+/// of the three waits for the host, so that streams that are captured take them.
 
+#include "kernels/cuda/operands.h"
+#include "kernels/cuda/vendor/cudnn_ctc.h"
 #include "kernels/cuda/vendor/planning.h"
 #include "kernels/cuda/vendor/variants.h"
 
@@ -9,11 +11,22 @@ namespace scrawl::cuda {
 
 namespace {
 
-Plan<CtcLoss> refuse(CtcLoss&, const Selection&) {
-  throw Refused("cuDNN: needs labels that lie end to end and samples that have a path");
+Plan<CtcLoss> plan(CtcLoss& call, const Selection&) {
+  refuse_beyond_cudnn(call);
+  const auto& library = cudnn();
+  const auto handle = cudnn_handle();
+  const auto ctc =
+      handle->plan([&](cudnnHandle_t own) { return std::make_shared<const CudnnCtc>(library, own, call); });
+  make_row_major(call.x, call.labels, call.label_lengths, call.input_lengths, call.loss, call.d_x);
+  return {.workspace_bytes = ctc->workspace_bytes(),
+          .run = [handle, ctc](const CtcLoss& c, Bytes workspace, Stream stream) {
+            pack_labels(c, ctc->packed(workspace), stream);
+            handle->on(stream, [&](cudnnHandle_t own) { ctc->run(own, c, workspace); });
+            complete_losses(c, stream);
+          }};
 }
 
-constexpr Variant<CtcLoss> variants[] = {{"cudnn", Origin::vendor, refuse}};
+constexpr Variant<CtcLoss> variants[] = {{"cudnn", Origin::vendor, refusing<CtcLoss, plan>}};
 
 }  // namespace
 

@@ -59,6 +59,14 @@ struct Cudnn {
   Function<decltype(cudnnRNNBackwardData_v8)> rnn_backward_data{library, "cudnnRNNBackwardData_v8"};
   Function<decltype(cudnnRNNBackwardWeights_v8)> rnn_backward_weight{library, "cudnnRNNBackwardWeights_v8"};
 
+  // cudnn_ctc.cpp
+  Function<decltype(cudnnCreateCTCLossDescriptor)> create_ctc{library, "cudnnCreateCTCLossDescriptor"};
+  Function<decltype(cudnnDestroyCTCLossDescriptor)> destroy_ctc{library, "cudnnDestroyCTCLossDescriptor"};
+  Function<decltype(cudnnSetCTCLossDescriptor_v9)> set_ctc{library, "cudnnSetCTCLossDescriptor_v9"};
+  Function<decltype(cudnnGetCTCLossWorkspaceSize_v8)> ctc_workspace{library,
+                                                                    "cudnnGetCTCLossWorkspaceSize_v8"};
+  Function<decltype(cudnnCTCLoss_v8)> ctc_loss{library, "cudnnCTCLoss_v8"};
+
   /// Throws DeviceError with what was done, the status and cuDNN's own words.
   void check(cudnnStatus_t, std::string_view what,
              const std::source_location& = std::source_location::current()) const;

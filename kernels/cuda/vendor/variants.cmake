@@ -7,10 +7,10 @@ mark_as_advanced(SCRAWL_CUDNN_INCLUDE SCRAWL_CUBLASLT_INCLUDE)
 target_sources(scrawl_cuda PRIVATE vendor/device.cpp vendor/libraries.cpp)
 target_link_libraries(scrawl_cuda PUBLIC scrawl_vendor_library)
 if(SCRAWL_CUDNN_INCLUDE)
-  target_sources(scrawl_cuda PRIVATE 
-    vendor/conv2d.cpp vendor/conv2d_graph.cpp vendor/ctc.cpp vendor/cudnn.cpp vendor/graph.cpp vendor/lstm.cpp
-    vendor/norm.cpp vendor/norm_graph.cpp vendor/owned.cpp vendor/pool.cpp vendor/pool_graph.cpp vendor/rnn.cpp
-    vendor/softmax.cpp)
+  target_sources(scrawl_cuda PRIVATE
+    vendor/conv2d.cpp vendor/conv2d_graph.cpp vendor/ctc.cpp vendor/ctc_labels.cu vendor/cudnn.cpp vendor/cudnn_ctc.cpp
+    vendor/graph.cpp vendor/lstm.cpp vendor/norm.cpp vendor/norm_graph.cpp vendor/owned.cpp vendor/pool.cpp
+    vendor/pool_graph.cpp vendor/rnn.cpp vendor/softmax.cpp)
   target_include_directories(scrawl_cuda SYSTEM PRIVATE ${SCRAWL_CUDNN_INCLUDE})
 else()
   target_sources(scrawl_cuda PRIVATE vendor/without_cudnn.cpp)
