@@ -28,7 +28,7 @@ TOOLS = "memcheck", "racecheck", "synccheck", "initcheck"
 # Whose head comment has the prediction; the bytes it names are predicted to move at 85% of the copy rate.
 PREDICTIONS = (
     (r"conv2d(_pool)?\.forward", "narrow_64x64", "conv2d_narrow.cu", ""),
-    (r"conv2d.*", "implicit_128x128", "conv2d.cu", ""),
+    (r"conv2d(_pool)?\.(forward|backward_data)", "implicit_128x128", "conv2d.cu", ""),
     (r"lstm\..*", "resident", "lstm_resident.cu", ""),
     (r"batch_norm\..*", ".*", "norm.cu", " At 85% of the copy rate."),
     (r"batch_norm_pool\..*", ".*", "norm_pool.cu", " At 85% of the copy rate."),
