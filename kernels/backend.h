@@ -28,6 +28,7 @@ struct Backend {
   Planner<ActivationBackward> activation_backward;
   Planner<Conv2dForward> conv2d_forward;
   Planner<Conv2dPoolForward> conv2d_pool_forward;
+  Planner<Conv2dMomentsForward> conv2d_moments_forward;
   Planner<Conv2dBackwardData> conv2d_backward_data;
   Planner<Conv2dBackwardWeight> conv2d_backward_weight;
   Planner<Gemm> gemm;
@@ -41,6 +42,7 @@ struct Backend {
   Planner<BatchNormInference> batch_norm_inference;
   Planner<BatchNormBackward> batch_norm_backward;
   Planner<BatchNormPoolForward> batch_norm_pool_forward;
+  Planner<BatchNormPoolApply> batch_norm_pool_apply;
   Planner<BatchNormPoolBackward> batch_norm_pool_backward;
   Planner<RunningUpdate> running_update;
   Planner<FoldBatchNorm> fold_batch_norm;

@@ -100,6 +100,22 @@ void check_norm(const Operands& operands, const Call& call) {
   operands.widths_if_present("widths", call.widths, call.x.shape[0]);
 }
 
+/// What batch norm with pooling and its second half alone share.
+template <class Call>
+void check_norm_pool(const Operands& operands, const Call& call) {
+  operands.require(call.pool.kind == PoolKind::max, "pool: expected max, got average");
+  const Shape y = pool_output(call.pool, call.x.shape);
+  const Shape channels{y[1]};
+  operands.storage("y", call.y, y);
+  if (call.argmax.present()) operands.typed("argmax", call.argmax, argmax_type(call.pool), y);
+  operands.companion("gamma", call.gamma, channels);
+  operands.companion("beta", call.beta, channels);
+  operands.companion("mean", call.mean, channels);
+  operands.companion("variance", call.variance, channels);
+  operands.widths_if_present("x_widths", call.x_widths, y[0]);
+  operands.widths_if_present("y_widths", call.y_widths, y[0]);
+}
+
 /// What the two directions of an LSTM share.
 template <class Call>
 void check_lstm(const Operands& operands, const Call& call) {
@@ -164,6 +180,17 @@ void check(const Conv2dPoolForward& call, Widest widest) {
   operands.require(call.convolved_widths.present() == call.y_widths.present(),
                    "widths: expected those of the convolution and of y, or none, got one");
   operands.widths_if_present("convolved_widths", call.convolved_widths, y[0]);
+  operands.widths_if_present("y_widths", call.y_widths, y[0]);
+}
+
+void check(const Conv2dMomentsForward& call, Widest widest) {
+  const Operands operands("conv2d_moments_forward", widest, "x", call.x);
+  const Shape y = conv2d_output(call.params, call.x.shape, call.w.shape);
+  operands.storage("w", call.w, call.w.shape);
+  operands.companion_if_present("b", call.b, {y[1]});
+  operands.storage("y", call.y, y);
+  operands.companion("mean", call.mean, {y[1]});
+  operands.companion("variance", call.variance, {y[1]});
   operands.widths_if_present("y_widths", call.y_widths, y[0]);
 }
 
@@ -276,18 +303,11 @@ void check(const BatchNormBackward& call, Widest widest) {
 }
 
 void check(const BatchNormPoolForward& call, Widest widest) {
-  const Operands operands("batch_norm_pool_forward", widest, "x", call.x);
-  operands.require(call.pool.kind == PoolKind::max, "pool: expected max, got average");
-  const Shape y = pool_output(call.pool, call.x.shape);
-  const Shape channels{y[1]};
-  operands.storage("y", call.y, y);
-  if (call.argmax.present()) operands.typed("argmax", call.argmax, argmax_type(call.pool), y);
-  operands.companion("gamma", call.gamma, channels);
-  operands.companion("beta", call.beta, channels);
-  operands.companion("mean", call.mean, channels);
-  operands.companion("variance", call.variance, channels);
-  operands.widths_if_present("x_widths", call.x_widths, y[0]);
-  operands.widths_if_present("y_widths", call.y_widths, y[0]);
+  check_norm_pool(Operands("batch_norm_pool_forward", widest, "x", call.x), call);
+}
+
+void check(const BatchNormPoolApply& call, Widest widest) {
+  check_norm_pool(Operands("batch_norm_pool_apply", widest, "x", call.x), call);
 }
 
 void check(const BatchNormPoolBackward& call, Widest widest) {

@@ -43,6 +43,13 @@ struct Conv2dPoolForward {
   View x, w, b, y, argmax, convolved_widths, y_widths;
 };
 
+/// y as by Conv2dForward without an activation, and the moments that batch norm (norm.h) takes of y as it is
+/// stored: mean, variance (K) f32, over the valid pixels.
+struct Conv2dMomentsForward {
+  Conv2dParams params;
+  View x, w, b, y, mean, variance, y_widths;
+};
+
 /// dx[n,c,h,w] = sum of dy w over every (k, p, q, r, s) that reads x[n,c,h,w].
 struct Conv2dBackwardData {
   Conv2dParams params;

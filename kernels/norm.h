@@ -45,6 +45,13 @@ struct BatchNormPoolForward {
   View x, gamma, beta, y, argmax, mean, variance, x_widths, y_widths;
 };
 
+/// What BatchNormPoolForward does once mean and variance are known, which are read here.
+struct BatchNormPoolApply {
+  float epsilon = 1e-5f;
+  PoolParams pool;
+  View x, gamma, beta, mean, variance, y, argmax, x_widths, y_widths;
+};
+
 struct BatchNormPoolBackward {
   float epsilon = 1e-5f;
   PoolParams pool;

@@ -185,8 +185,31 @@ class Builder {
       convolve(name, l, folded[0], folded[1], relu ? Activation::relu : Activation::none, nullptr);
       return;
     }
+    if (const auto* const pool = take_relu_and_max_pool()) {
+      convolve_normalise_pool(name, l, norm, pool->params, w, b, t);
+      return;
+    }
     convolve(name, l, w, b, Activation::none, nullptr);
     normalise(norm_name, norm, t);
+  }
+
+  /// The pooling after a ReLU, both taken, or neither.
+  const PoolLayer* take_relu_and_max_pool() {
+    if (!next_is_relu()) return nullptr;
+    ++at_;
+    const auto* const pool = take_max_pool();
+    if (!pool) --at_;
+    return pool;
+  }
+
+  void convolve_normalise_pool(const std::string& name, const ConvLayer& l, const NormLayer& norm,
+                               const PoolParams& pool, TensorId w, TensorId b, const NormTensors& t) {
+    const auto out = conv2d_output(l.params, x(), graph().spec(w).shape);
+    const auto after = conv_widths(name, l, out[3]), pooled = widths_after_pool(name, after, out, pool);
+    x_ =
+        graph().add(name, ops::Conv2dBatchNormPool{l.params, norm.epsilon, norm.momentum, pool},
+                    {x_, compute_copy(w), b, widths_, after, t.gamma, t.beta, t.mean, t.variance, pooled})[0];
+    widths_ = pooled;
   }
 
   void normalise(const std::string& name, const NormLayer& norm, const NormTensors& t) {

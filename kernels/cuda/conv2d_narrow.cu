@@ -27,8 +27,10 @@ struct NarrowMemory {
 };
 
 /// T: as stored. Sums: TensorSums or ExactSums. kStages: of the depth. A block makes Tile::m rows of y.
+/// Registers for five blocks at once: left to itself, nvcc saves more of them, and ExactSums spill.
 template <class T, class Sums, int kStages>
-SCRAWL_KERNEL SCRAWL_THREADS(threads) void convolve_narrow(Convolution<T> c, Result result, Pooling pooling) {
+SCRAWL_KERNEL SCRAWL_THREADS(threads, 5) void convolve_narrow(Convolution<T> c, Result result,
+                                                              Pooling pooling, TileMoments moments) {
   using Memory = NarrowMemory<T, kStages>;
   using Stage = typename Memory::Stage;
   auto& memory = shared_memory<Memory>();
@@ -70,25 +72,29 @@ SCRAWL_KERNEL SCRAWL_THREADS(threads) void convolve_narrow(Convolution<T> c, Res
     sync_block();
     if (pooling.is_on)
       write_pooled(result, pooling, c.patches.rows, memory.result, m, tile * Tile::n, c.columns);
+    else if (moments.are_wanted())
+      write_with_moments(result, moments, c.patches.rows, memory.result, m, tile * Tile::n, c.columns);
     else
       write_tile(result, memory.result, m, tile * Tile::n, result.m, c.columns, 0);
   }
 }
 
 template <class T, class Sums, int kStages>
-void launch_narrow(const ConvolutionCall& c, const void* w, Stream stream) {
+Partials launch_narrow(const ConvolutionCall& c, const void* w, Bytes workspace, Stream stream) {
   const Convolution<T> convolution{.patches = c.patches<T>(),
                                    .w = {static_cast<const T*>(w), kStages * stage_depth<T>},
                                    .columns = static_cast<int>(c.columns())};
+  const auto moments = c.moments<Tile>(workspace);
   launch({.kernel = "convolve_narrow",
           .blocks = {blocks_for(c.rows.count, Tile::m)},
           .threads = threads,
           .shared_bytes = shared_size<NarrowMemory<T, kStages>, 99 << 10>,
           .stream = stream},
-         convolve_narrow<T, Sums, kStages>, convolution, c.result(nullptr), c.pooling);
+         convolve_narrow<T, Sums, kStages>, convolution, c.result(nullptr), c.pooling, moments);
+  return moments.partials;
 }
 
-using Launcher = void (*)(const ConvolutionCall&, const void* w, Stream);
+using Launcher = Partials (*)(const ConvolutionCall&, const void* w, Bytes workspace, Stream);
 
 /// A launcher, and the length that rows of weights are padded to.
 struct Narrow {
@@ -115,6 +121,7 @@ Plan<Call> plan_narrow(Call& call, const Selection& selection) {
   constexpr std::int64_t deepest = 80;  // of f32; what is deeper has channels for the implicit product
   make_channels_last(call.x, call.w, call.y);
   if constexpr (std::is_same_v<Call, Conv2dPoolForward>) make_channels_last(call.argmax);
+  if constexpr (std::is_same_v<Call, Conv2dMomentsForward>) make_row_major(call.mean, call.variance);
   const auto c = convolution_of(call);
   refuse_large(c);
   if (c.groups > 1) throw Refused("needs one group, got {}", c.groups);
@@ -123,11 +130,17 @@ Plan<Call> plan_narrow(Call& call, const Selection& selection) {
   if (Tile::m % c.window != 0)
     throw Refused("needs windows that divide {} pixels, got {}", Tile::m, c.window);
   const auto narrow = Narrow::of(c.read.type, selection.f32_products, c.depth());
-  return {.workspace_bytes = static_cast<std::size_t>(c.columns() * narrow.depth) * size_of(c.w.type),
+  constexpr bool has_moments = std::is_same_v<Call, Conv2dMomentsForward>;
+  const MomentsWorkspace moments(c, selection.multiprocessors);
+  const auto weight_bytes =
+      workspace_aligned(static_cast<std::size_t>(c.columns() * narrow.depth) * size_of(c.w.type));
+  return {.workspace_bytes = weight_bytes + (has_moments ? moments.bytes : 0),
           .run = [=](const Call& given, Bytes workspace, Stream stream) {
             const auto own = convolution_of(given);
             arrange_weights(own.w, 1, Rows::outputs, workspace.data(), narrow.depth, stream);
-            narrow.launch(own, workspace.data(), stream);
+            const auto rest = workspace.subspan(weight_bytes);
+            const auto left = narrow.launch(own, workspace.data(), rest, stream);
+            if constexpr (has_moments) moments.merge(left, given, rest, stream);
             if constexpr (std::is_same_v<Call, Conv2dForward>) zero_beyond(given.y, given.y_widths, stream);
           }};
 }
@@ -139,6 +152,10 @@ Plan<Conv2dForward> conv2d_narrow(Conv2dForward& call, const Selection& selectio
 }
 
 Plan<Conv2dPoolForward> conv2d_pool_narrow(Conv2dPoolForward& call, const Selection& selection) {
+  return plan_narrow(call, selection);
+}
+
+Plan<Conv2dMomentsForward> conv2d_moments_narrow(Conv2dMomentsForward& call, const Selection& selection) {
   return plan_narrow(call, selection);
 }
 

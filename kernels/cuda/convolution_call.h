@@ -1,9 +1,9 @@
 #pragma once
 /// What planners and launchers know of a convolution that is a product (convolution.h).
 
-#include "kernels/cuda/convolution.h"
 #include "kernels/cuda/device/launch.h"
 #include "kernels/cuda/operands.h"
+#include "kernels/cuda/tile_moments.h"
 
 namespace SCRAWL_CUDA {
 
@@ -16,6 +16,8 @@ struct ConvolutionCall {
   PatchRows rows;
   std::int64_t window = 1;  ///< pixels of a pooling's window
   Pooling pooling{};
+  View mean{};                           ///< of the result, where its moments are wanted
+  const std::int32_t* widths = nullptr;  ///< of the result, where its moments are wanted; or null
 
   std::int64_t depth_c() const { return read.shape[1] / groups; }
   std::int64_t depth() const { return depth_c() * w.shape[2] * w.shape[3]; }
@@ -27,10 +29,21 @@ struct ConvolutionCall {
   }
   std::int64_t columns() const { return written.shape[1] / groups; }
 
+  template <class Tile>
+  std::int64_t row_tiles() const {
+    return (std::int64_t{rows.count} + Tile::m - 1) / Tile::m;
+  }
   /// Of a group.
   template <class Tile>
   std::int64_t tiles() const {
-    return (std::int64_t{rows.count} + Tile::m - 1) / Tile::m * ((columns() + Tile::n - 1) / Tile::n);
+    return row_tiles<Tile>() * ((columns() + Tile::n - 1) / Tile::n);
+  }
+
+  /// Where the result's tiles leave their moments: nowhere, if they are not wanted.
+  template <class Tile>
+  TileMoments moments(Bytes workspace) const {
+    if (!mean.present()) return {};
+    return {Partials(workspace, static_cast<int>(row_tiles<Tile>()), written.shape[1]), widths};
   }
 
   /// `parts`: where sums go that a second kernel adds; null where there are none.
@@ -111,6 +124,34 @@ inline ConvolutionCall convolution_of(const Conv2dPoolForward& c) {
   return pooled;
 }
 
+inline ConvolutionCall convolution_of(const Conv2dMomentsForward& c) {
+  auto call = convolution_of(
+      Conv2dForward{.params = c.params, .x = c.x, .w = c.w, .b = c.b, .y = c.y, .y_widths = c.y_widths});
+  call.mean = c.mean;
+  call.widths = c.y_widths.as<const std::int32_t>();
+  return call;
+}
+
+/// A workspace for what tiles leave, small ones or large ones, and behind it for merging that.
+struct MomentsWorkspace {
+  std::size_t left, bytes;
+  int multiprocessors;
+
+  MomentsWorkspace(const ConvolutionCall& c, int multiprocessors_of_gpu)
+      : multiprocessors(multiprocessors_of_gpu) {
+    const auto channels = c.written.shape[1];
+    const auto small = static_cast<int>(c.row_tiles<SmallTile>()),
+               large = static_cast<int>(c.row_tiles<LargeTile>());
+    left = workspace_aligned(Partials::bytes(small, channels));
+    bytes = left + std::max(merge_bytes(small, channels, multiprocessors),
+                            merge_bytes(large, channels, multiprocessors));
+  }
+
+  void merge(const Partials& tiles, const Conv2dMomentsForward& c, Bytes workspace, Stream stream) const {
+    merge_partials(tiles, c.mean, c.variance, workspace.subspan(left), multiprocessors, stream);
+  }
+};
+
 inline ConvolutionCall convolution_of(const Conv2dBackwardData& c) {
   const auto& p = c.params;
   return {.read = c.dy,
@@ -135,5 +176,6 @@ void zero_beyond(const View& image, const View& widths, Stream);
 // In conv2d_narrow.cu: for windows of few elements in all.
 Plan<Conv2dForward> conv2d_narrow(Conv2dForward&, const Selection&);
 Plan<Conv2dPoolForward> conv2d_pool_narrow(Conv2dPoolForward&, const Selection&);
+Plan<Conv2dMomentsForward> conv2d_moments_narrow(Conv2dMomentsForward&, const Selection&);
 
 }  // namespace SCRAWL_CUDA

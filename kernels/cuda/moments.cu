@@ -40,15 +40,33 @@ SCRAWL_KERNEL SCRAWL_THREADS(ImageBlocks::threads, 3) void sum_pixels(ImageBlock
     const float each = 1 / static_cast<float>(sums.count);
 #pragma unroll
     for (int j = 0; j < kVector; ++j) {
-      const float mean = sums.first[j] * each, about_it = sums.second[j] - sums.first[j] * mean;
-      sums.first[j] = mean;
-      sums.second[j] = about_it < 0 ? 0 : about_it;  // NaN stays NaN
+      const auto own_moments = Moments::of_sums(sums.shift[j], sums.first[j], sums.second[j], each);
+      sums.first[j] = own_moments.first;
+      sums.second[j] = own_moments.second;
     }
   }
   leave(own, sums, partials);
 }
 
 // -------------------------------------------------------------------------------------------------- merge
+
+/// Makes fewer parts of many, which `blocks` shares out as if they were pixels.
+SCRAWL_KERNEL SCRAWL_THREADS(ImageBlocks::threads) void merge_neighbours(ImageBlocks blocks, Partials from,
+                                                                         Partials to) {
+  const OwnPixels own(blocks);
+  CountedMoments merged;
+  const auto load = [&](int i) -> CountedMoments {
+    const auto at = own.offset(i);
+    return {{from.shift[at], from.first[at], from.second[at]}, from.counts[own.first + i]};
+  };
+  each_pixel<pixels_in_flight<1>>(own, load, [&](int, const CountedMoments& part) { merged.merge(part); });
+  OwnMoments<1> sums;
+  sums.shift[0] = merged.of.shift;
+  sums.first[0] = merged.of.first;
+  sums.second[0] = merged.of.second;
+  sums.count = merged.count;
+  leave(own, sums, to);
+}
 
 struct Merge {
   static constexpr int threads = 256, lanes = 8, rows = threads / lanes;  ///< 32 bytes of channels, and parts
@@ -69,7 +87,7 @@ struct MergeTile {
   Triple sums[Merge::threads];
   PerWarp<double> scratch;
 };
-constexpr std::size_t merge_bytes = shared_size<MergeTile, 6656>;
+constexpr std::size_t merge_shared_bytes = shared_size<MergeTile, 6656>;
 
 /// The parts of a channel: the sum is in row 0. All lanes call; term(part, at) gives what part `part` adds.
 template <class Term>
@@ -139,8 +157,19 @@ Launch launch_of_merge(std::string_view kernel, std::int64_t channels, Stream st
   return {.kernel = kernel,
           .blocks = {blocks_for(channels, Merge::lanes)},
           .threads = Merge::threads,
-          .shared_bytes = merge_bytes,
+          .shared_bytes = merge_shared_bytes,
           .stream = stream};
+}
+
+void launch_merge(const Partials& partials, const View& mean, const View& variance, Stream stream) {
+  const auto channels = mean.shape[0];
+  launch(launch_of_merge("merge_moments", channels, stream), merge_moments, partials,
+         static_cast<int>(channels), mean.as<float>(), variance.as<float>());
+}
+
+/// How blocks share out parts, as pixels.
+ImageBlocks blocks_of_parts(int parts, std::int64_t channels, int multiprocessors) {
+  return {parts, channels, 1, 1, 1, multiprocessors};
 }
 
 }  // namespace
@@ -158,10 +187,27 @@ void take_moments(const View& x, const View& widths, const View& mean, const Vie
                 .shared_bytes = moments_bytes<kVector>,
                 .stream = stream},
                sum_pixels<T, kVector>, blocks, Widths(widths, x.shape[3]), x.as<const T>(), partials);
-        launch(launch_of_merge("merge_moments", channels, stream), merge_moments, partials,
-               static_cast<int>(channels), mean.as<float>(), variance.as<float>());
+        launch_merge(partials, mean, variance, stream);
       },
       x);
+}
+
+std::size_t merge_bytes(int parts, std::int64_t channels, int multiprocessors) {
+  return Partials::bytes(blocks_of_parts(parts, channels, multiprocessors).parts, channels);
+}
+
+void merge_partials(const Partials& partials, const View& mean, const View& variance, Bytes workspace,
+                    int multiprocessors, Stream stream) {
+  const auto channels = mean.shape[0];
+  const auto blocks = blocks_of_parts(partials.parts, channels, multiprocessors);
+  const Partials fewer(workspace, blocks.parts, channels);
+  launch({.kernel = "merge_neighbours",
+          .blocks = blocks.blocks(),
+          .threads = ImageBlocks::threads,
+          .shared_bytes = moments_bytes<1>,
+          .stream = stream},
+         merge_neighbours, blocks, partials, fewer);
+  launch_merge(fewer, mean, variance, stream);
 }
 
 void merge_gradients(const GradientSums& of, const Partials& partials, Stream stream) {

@@ -2,10 +2,10 @@
 /// Statistics and sums of gradients, summed over many pixels: each block leaves those of its stretch, and one
 /// kernel merges them, in their order. Statistics are a mean, the sum of squared deviations from it, and the
 /// number of pixels. The mean is in two parts, some pixel's value and the rest: it then has the digits that
-/// tell the means of blocks apart, however far from zero they are. Whichever kernel meets the pixels first
-/// can leave them, such as a convolution's epilogue, and those of several ranks merge likewise. Gradients are
-/// sum g and sum g (x - mean). Source: Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for
-/// computing sample variances", 1979.
+/// tell the means of blocks apart, however far from zero they are. A convolution's epilogue leaves those of
+/// its tiles (tile_moments.h). Synchronised statistics are what comes of several ranks' parts: each sends its
+/// own, once they are few, and all merge them alike. Gradients are sum g and sum g (x - mean). Source: Chan,
+/// Golub & LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
 
 #include "kernels/cuda/images.h"
 #include "kernels/view.h"
@@ -14,6 +14,41 @@ namespace SCRAWL_CUDA {
 
 struct Plus {
   SCRAWL_DEVICE double operator()(double a, double b) const { return a + b; }
+};
+
+/// Of some pixels of a channel: mean = shift + first, second = sum (x - mean)^2.
+struct Moments {
+  float shift = 0, first = 0, second = 0;
+
+  /// Of pixels each of which is `share` of all, whose sums of x - shift and of its square these are.
+  SCRAWL_DEVICE static Moments of_sums(float shift, float first, float second, float share) {
+    const float mean = first * share, about_it = second - first * mean;
+    return {shift, mean, about_it < 0 ? 0 : about_it};  // NaN stays NaN
+  }
+
+  /// Adds those of `b` pixels, not 0, to those of `a`.
+  SCRAWL_DEVICE void merge(const Moments& from, int a, int b) {
+    if (a == 0) {
+      *this = from;
+      return;
+    }
+    const auto before = static_cast<float>(a), share = static_cast<float>(b) / static_cast<float>(a + b);
+    const float apart = (from.shift - shift) + (from.first - first);
+    first += apart * share;
+    second += from.second + apart * apart * (before * share);
+  }
+};
+
+/// The same with the number of pixels, which may be 0.
+struct CountedMoments {
+  Moments of;
+  int count = 0;
+
+  SCRAWL_DEVICE void merge(const CountedMoments& from) {
+    if (from.count == 0) return;
+    of.merge(from.of, count, from.count);
+    count += from.count;
+  }
 };
 
 /// What blocks leave: (parts, C) f32 each. Moments: mean = shift + first, second = sum (x - mean)^2.
@@ -31,6 +66,12 @@ struct Partials {
         parts(parts) {}
   static std::size_t bytes(int parts, std::int64_t channels) {
     return static_cast<std::size_t>(parts) * static_cast<std::size_t>(3 * channels + 1) * sizeof(float);
+  }
+
+  SCRAWL_DEVICE void leave(std::int64_t at, const Moments& moments) const {
+    shift[at] = moments.shift;
+    first[at] = moments.first;
+    second[at] = moments.second;
   }
 };
 
@@ -81,23 +122,24 @@ struct BlockMoments : BlockGradients<kVector> {
 
   /// Adds the moments of one lane to those of another.
   SCRAWL_DEVICE void merge(int into, int from) {
-    auto& [first, second] = static_cast<BlockGradients<kVector>&>(*this);
     const int a = counts[into], b = counts[from];
     if (b == 0) return;
     counts[into] = a + b;
-    const auto before = static_cast<float>(a), share = static_cast<float>(b) / static_cast<float>(a + b);
 #pragma unroll
     for (int j = 0; j < kVector; ++j) {
-      if (a == 0) {
-        shift[j][into] = shift[j][from];
-        first[j][into] = first[j][from];
-        second[j][into] = second[j][from];
-        continue;
-      }
-      const float apart = (shift[j][from] - shift[j][into]) + (first[j][from] - first[j][into]);
-      first[j][into] += apart * share;
-      second[j][into] += second[j][from] + apart * apart * (before * share);
+      auto sum = at(j, into);
+      sum.merge(at(j, from), a, b);
+      put(j, into, sum);
     }
+  }
+
+  SCRAWL_DEVICE Moments at(int j, int lane) const {
+    return {shift[j][lane], this->first[j][lane], this->second[j][lane]};
+  }
+  SCRAWL_DEVICE void put(int j, int lane, const Moments& moments) {
+    shift[j][lane] = moments.shift;
+    this->first[j][lane] = moments.first;
+    this->second[j][lane] = moments.second;
   }
 };
 template <int kVector>
@@ -112,22 +154,14 @@ SCRAWL_DEVICE void leave(const OwnPixels& own, const OwnMoments<kVector>& sums, 
   const int thread = thread_index();
   block.counts[thread] = sums.count;
 #pragma unroll
-  for (int j = 0; j < kVector; ++j) {
-    block.shift[j][thread] = sums.shift[j];
-    block.first[j][thread] = sums.first[j];
-    block.second[j][thread] = sums.second[j];
-  }
+  for (int j = 0; j < kVector; ++j) block.put(j, thread, {sums.shift[j], sums.first[j], sums.second[j]});
   reduce_rows(own.blocks.rows, own.row, own.blocks.lanes,
               [&](int into, int from) { block.merge(into, from); });
   if (own.row != 0 || !own.has_channels) return;
   if (own.channel == 0) partials.counts[own.part] = block.counts[thread];
   const auto to = std::int64_t{own.part} * own.blocks.channels + own.channel;
 #pragma unroll
-  for (int j = 0; j < kVector; ++j) {
-    partials.shift[to + j] = block.shift[j][thread];
-    partials.first[to + j] = block.first[j][thread];
-    partials.second[to + j] = block.second[j][thread];
-  }
+  for (int j = 0; j < kVector; ++j) partials.leave(to + j, block.at(j, thread));
 }
 
 template <int kVector>
@@ -158,6 +192,12 @@ SCRAWL_DEVICE void leave(const OwnPixels& own, const OwnGradients<kVector>& sums
 /// mean and variance (C) of the valid pixels of x. Workspace: partial_bytes(x, x.shape, multiprocessors).
 void take_moments(const View& x, const View& widths, const View& mean, const View& variance, Bytes workspace,
                   int multiprocessors, Stream);
+
+/// mean and variance (C) of what others left, in their order: many parts are first made few, by blocks that
+/// have a stretch of them each. Workspace: merge_bytes(partials.parts, C, multiprocessors).
+void merge_partials(const Partials&, const View& mean, const View& variance, Bytes workspace,
+                    int multiprocessors, Stream);
+std::size_t merge_bytes(int parts, std::int64_t channels, int multiprocessors);
 
 /// From the partials of gradients: dbeta = sum g, dgamma = sum g xhat, both (C), and 1 / M (0 for M = 0).
 /// `pixels` is the shape of the images that M is of.

@@ -1,6 +1,7 @@
 /// Batch norm, ReLU and max pooling as one: the normalised image never exists, nor does its gradient. Forward
-/// reads x twice (moments, then maxima); backward reads it twice, by windows, and writes dx once. Predicted
-/// for 2x2 windows of bf16 (f32), in bytes an element of x: 4.75 (9.25) forward, 8.5 (16.5) backward.
+/// reads x twice (moments, then maxima), or once behind a convolution that left the moments; backward reads
+/// it twice, by windows, and writes dx once. Predicted for 2x2 windows of bf16 (f32), in bytes an element of
+/// x: 4.75 (9.25) forward, 8.5 (16.5) backward.
 
 #include "kernels/check.h"
 #include "kernels/cuda/batch_norm.h"
@@ -105,8 +106,8 @@ SCRAWL_KERNEL SCRAWL_THREADS(ImageBlocks::threads,
 
 Windows windows_of(const auto& c) { return {c.pool, c.x.shape, c.y.shape, c.x_widths, c.y_widths}; }
 
-void run_forward(const BatchNormPoolForward& c, Bytes workspace, int multiprocessors, Stream stream) {
-  take_moments(c.x, c.x_widths, c.mean, c.variance, workspace, multiprocessors, stream);
+/// What is pooled of the image, once its moments are known.
+void run_apply(const auto& c, int multiprocessors, Stream stream) {
   dispatch_channels(
       [&]<class T, int kVector>() {
         const ImageBlocks blocks(c.y.shape, kVector, multiprocessors);
@@ -115,8 +116,8 @@ void run_forward(const BatchNormPoolForward& c, Bytes workspace, int multiproces
                 .threads = ImageBlocks::threads,
                 .stream = stream},
                normalised_max_pool<T, kVector>, blocks, windows_of(c),
-               Statistics(c.epsilon, c.mean, c.variance, c.gamma), c.beta.as<const float>(),
-               c.x.as<const T>(), c.y.as<T>(), Indices(c.argmax));
+               Statistics(c.epsilon, c.mean, c.variance, c.gamma), c.beta.template as<const float>(),
+               c.x.template as<const T>(), c.y.template as<T>(), Indices(c.argmax));
       },
       c.x, c.y, c.argmax);
 }
@@ -169,8 +170,18 @@ Plan<BatchNormPoolForward> plan_forward(BatchNormPoolForward& call, const Select
   return {.workspace_bytes = partial_bytes(call.x, call.x.shape, selection.multiprocessors),
           .run = [multiprocessors = selection.multiprocessors](const BatchNormPoolForward& c, Bytes workspace,
                                                                Stream stream) {
-            run_forward(c, workspace, multiprocessors, stream);
+            take_moments(c.x, c.x_widths, c.mean, c.variance, workspace, multiprocessors, stream);
+            run_apply(c, multiprocessors, stream);
           }};
+}
+
+Plan<BatchNormPoolApply> plan_apply(BatchNormPoolApply& call, const Selection& selection) {
+  make_channels_last(call.x, call.y, call.argmax);
+  make_row_major(call.gamma, call.beta, call.mean, call.variance, call.x_widths, call.y_widths);
+  return {.run = [multiprocessors = selection.multiprocessors](const BatchNormPoolApply& c, Bytes,
+                                                               Stream stream) {
+    run_apply(c, multiprocessors, stream);
+  }};
 }
 
 Plan<BatchNormPoolBackward> plan_backward(BatchNormPoolBackward& call, const Selection& selection) {
@@ -189,6 +200,12 @@ Plan<BatchNormPoolForward> batch_norm_pool_forward(BatchNormPoolForward& call, c
   static constexpr Variant<BatchNormPoolForward> variants[] = {{"windows", Origin::native, plan_forward}};
   check(call);
   return first_variant<BatchNormPoolForward>("batch_norm_pool_forward", variants, call, selection);
+}
+
+Plan<BatchNormPoolApply> batch_norm_pool_apply(BatchNormPoolApply& call, const Selection& selection) {
+  static constexpr Variant<BatchNormPoolApply> variants[] = {{"windows", Origin::native, plan_apply}};
+  check(call);
+  return first_variant<BatchNormPoolApply>("batch_norm_pool_apply", variants, call, selection);
 }
 
 Plan<BatchNormPoolBackward> batch_norm_pool_backward(BatchNormPoolBackward& call,

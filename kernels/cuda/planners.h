@@ -12,6 +12,7 @@ Plan<ActivationBackward> activation_backward(ActivationBackward&, const Selectio
 // conv2d.cu, conv2d_weight.cu
 Plan<Conv2dForward> conv2d_forward(Conv2dForward&, const Selection&);
 Plan<Conv2dPoolForward> conv2d_pool_forward(Conv2dPoolForward&, const Selection&);
+Plan<Conv2dMomentsForward> conv2d_moments_forward(Conv2dMomentsForward&, const Selection&);
 Plan<Conv2dBackwardData> conv2d_backward_data(Conv2dBackwardData&, const Selection&);
 Plan<Conv2dBackwardWeight> conv2d_backward_weight(Conv2dBackwardWeight&, const Selection&);
 // gemm.cu
@@ -50,6 +51,7 @@ Plan<RunningUpdate> running_update(RunningUpdate&, const Selection&);
 Plan<FoldBatchNorm> fold_batch_norm(FoldBatchNorm&, const Selection&);
 // norm_pool.cu
 Plan<BatchNormPoolForward> batch_norm_pool_forward(BatchNormPoolForward&, const Selection&);
+Plan<BatchNormPoolApply> batch_norm_pool_apply(BatchNormPoolApply&, const Selection&);
 Plan<BatchNormPoolBackward> batch_norm_pool_backward(BatchNormPoolBackward&, const Selection&);
 // pool.cu
 Plan<PoolForward> pool_forward(PoolForward&, const Selection&);

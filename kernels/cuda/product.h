@@ -62,22 +62,36 @@ struct Chunk {
     return chunk;
   }
 
+  /// The sums are then those that are stored.
   template <class T>
-  SCRAWL_DEVICE void write(T* y, int count, bool in_vectors) const {
+  SCRAWL_DEVICE void write(T* y, int count, bool in_vectors) {
     constexpr int vector = full_vector<T>;
     if (in_vectors && count >= columns) {
 #pragma unroll
       for (int i = 0; i < columns; i += vector) {
         Vector<T, vector> values;
 #pragma unroll
-        for (int j = 0; j < vector; ++j) values[j] = from_float<T>(sums[i + j]);
+        for (int j = 0; j < vector; ++j) {
+          values[j] = from_float<T>(sums[i + j]);
+          sums[i + j] = to_float(values[j]);
+        }
         store_vector(y + i, values);
       }
     } else {
 #pragma unroll
       for (int i = 0; i < columns; ++i)
-        if (i < count) y[i] = from_float<T>(sums[i]);
+        if (i < count) {
+          const T value = from_float<T>(sums[i]);
+          y[i] = value;
+          sums[i] = to_float(value);
+        }
     }
+  }
+
+  SCRAWL_DEVICE void store(float* to) const {
+#pragma unroll
+    for (int i = 0; i < columns; i += 4)
+      store_vector(to + i, Vector<float, 4>{{sums[i], sums[i + 1], sums[i + 2], sums[i + 3]}});
   }
 };
 

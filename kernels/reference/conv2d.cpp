@@ -1,6 +1,7 @@
 #include "kernels/conv2d.h"
 
 #include "kernels/reference/activation.h"
+#include "kernels/reference/moments.h"
 #include "kernels/reference/operations.h"
 #include "kernels/reference/pool.h"
 #include "kernels/reference/tensor.h"
@@ -67,6 +68,16 @@ void run(const Conv2dPoolForward& call) {
   activate_all(Activation::relu, y);
   y.store(call.y);
   argmax.store(call.argmax);
+}
+
+void run(const Conv2dMomentsForward& call) {
+  const Tensor widths(call.y_widths);
+  Tensor y = convolve(call.params, Tensor(call.x), Tensor(call.w), Tensor(call.b));
+  clear_beyond(y, widths);
+  y.store(call.y);
+  const Moments m = moments(Tensor(call.y), widths);  // of what is stored
+  m.mean.store(call.mean);
+  m.variance.store(call.variance);
 }
 
 void run(const Conv2dBackwardData& call) {

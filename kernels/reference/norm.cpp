@@ -4,16 +4,14 @@
 #include <cmath>
 
 #include "kernels/reference/activation.h"
+#include "kernels/reference/moments.h"
 #include "kernels/reference/operations.h"
 #include "kernels/reference/pool.h"
 #include "kernels/reference/tensor.h"
 
 namespace scrawl::reference {
-namespace {
 
-struct Moments {
-  Tensor mean, variance;
-};
+namespace {
 
 /// Calls f(n, c, h, w) for every valid pixel.
 template <class F>
@@ -31,6 +29,8 @@ double pixels_of(const Shape& x, const Tensor& widths) {
   return pixels;
 }
 
+}  // namespace
+
 Moments moments(const Tensor& x, const Tensor& widths) {
   const double pixels = std::max(pixels_of(x.shape(), widths), 1.0);
   Tensor mean(Shape{x.extent(1)}), variance(Shape{x.extent(1)});
@@ -41,6 +41,8 @@ Moments moments(const Tensor& x, const Tensor& widths) {
   });
   return {mean, variance};
 }
+
+namespace {
 
 /// f((x - mean) / sqrt(variance + epsilon) gamma + beta), zero beyond the widths.
 Tensor normalised(const Tensor& x, const Moments& m, const View& gamma_view, const View& beta_view,
@@ -116,6 +118,16 @@ void run(const BatchNormPoolForward& call) {
   argmax.store(call.argmax);
   m.mean.store(call.mean);
   m.variance.store(call.variance);
+}
+
+void run(const BatchNormPoolApply& call) {
+  const Tensor x_widths(call.x_widths);
+  const Moments m{Tensor(call.mean), Tensor(call.variance)};
+  const Tensor z =
+      normalised(Tensor(call.x), m, call.gamma, call.beta, call.epsilon, Activation::relu, x_widths);
+  const auto [y, argmax] = pool(call.pool, z, x_widths, Tensor(call.y_widths));
+  y.store(call.y);
+  argmax.store(call.argmax);
 }
 
 void run(const BatchNormPoolBackward& call) {

@@ -7,6 +7,7 @@
 #include "runtime/ops/batch_norm.h"
 #include "runtime/ops/batch_norm_pool.h"
 #include "runtime/ops/conv2d.h"
+#include "runtime/ops/conv2d_batch_norm_pool.h"
 #include "runtime/ops/conv2d_pool.h"
 #include "runtime/ops/dense.h"
 #include "runtime/ops/dropout.h"
@@ -19,10 +20,11 @@
 
 namespace scrawl {
 
-using Operation = std::variant<ops::Activate, ops::BatchNorm, ops::BatchNormPool, ops::Cast, ops::Conv2d,
-                               ops::Conv2dPool, ops::CrossEntropyLoss, ops::Ctc, ops::Dense, ops::Drop,
-                               ops::FlattenImage, ops::FoldNorm, ops::Lstm, ops::MatMul, ops::Mean, ops::Pool,
-                               ops::ScaleWidths, ops::Softmax, ops::Sum, ops::ToSequence>;
+using Operation =
+    std::variant<ops::Activate, ops::BatchNorm, ops::BatchNormPool, ops::Cast, ops::Conv2d,
+                 ops::Conv2dBatchNormPool, ops::Conv2dPool, ops::CrossEntropyLoss, ops::Ctc, ops::Dense,
+                 ops::Drop, ops::FlattenImage, ops::FoldNorm, ops::Lstm, ops::MatMul, ops::Mean, ops::Pool,
+                 ops::ScaleWidths, ops::Softmax, ops::Sum, ops::ToSequence>;
 
 /// Here the compiler's message names the operator that lacks something, and what.
 template <Operator Op>

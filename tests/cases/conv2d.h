@@ -96,4 +96,21 @@ inline const std::vector<Conv2dCase> conv2d_cases{
      Optional::present},
 };
 
+/// Those whose moments are taken too: the kernels of a few channels and of many, tiles that end within the
+/// image, one pixel in all and none, channels beside 8 and 64, lines that are not valid to their end.
+inline const std::vector<Conv2dCase> conv2d_moments_cases{
+    {0, 3, 5, 5, 4, 3, 3, same3},
+    {1, 1, 1, 1, 1, 1, 1},
+    {1, 16, 1, 1, 9, 1, 1},
+    {2, 1, 16, 24, 32, 3, 3, same3},
+    {1, 3, 7, 9, 72, 5, 5, {}, Activation::none, Optional::absent},
+    {2, 32, 4, 12, 128, 3, 3, same3},
+    {2, 16, 6, 17, 17, 3, 3, same3},
+    {2, 17, 6, 9, 15, 3, 3, same3, Activation::none, Optional::absent},
+    {1, 33, 5, 5, 1, 3, 3, same3},
+    {2, 6, 5, 7, 4, 3, 3, {.pad_top = 1, .pad_left = 1, .groups = 2}},
+    {4, 1, 8, 21, 12, 3, 3, same3, Activation::none, Optional::present, Optional::present},
+    {5, 16, 6, 17, 70, 3, 3, {.stride_w = 2}, Activation::none, Optional::present, Optional::present},
+};
+
 }  // namespace scrawl::test

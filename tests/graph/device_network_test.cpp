@@ -139,10 +139,14 @@ TEST_P(device_networks, fused_operators_are_not_taken_apart) {
     return std::ranges::any_of(planned.plan().steps,
                                [&](const auto& step) { return step.name.find(call) != std::string::npos; });
   };
-  const std::string_view operation =
-      recipe().target == Target::sequence ? "batch_norm_pool_forward" : "conv2d_pool_forward";
-  EXPECT_TRUE(has(Fusion::fused, operation));
-  EXPECT_FALSE(has(Fusion::apart, operation));
+  const auto operations =
+      recipe().target == Target::sequence
+          ? std::vector<std::string_view>{"conv2d_moments_forward", "batch_norm_pool_apply"}
+          : std::vector<std::string_view>{"conv2d_pool_forward"};
+  for (const auto operation : operations) {
+    EXPECT_TRUE(has(Fusion::fused, operation)) << operation;
+    EXPECT_FALSE(has(Fusion::apart, operation)) << operation;
+  }
 }
 
 TEST_P(device_networks, two_runs_give_the_same_bits) {

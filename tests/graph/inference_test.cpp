@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 #include "kernels/cpu/backend.h"
@@ -105,6 +106,43 @@ TEST(inference, follows_its_input_whatever_the_number_of_filters) {
 TEST(inference, of_sequences_follows_its_input) {
   for (const auto kernels : {KernelSet::automatic, KernelSet::native})
     for (const std::int64_t batch : {1, 5}) expect_agreement(small_crnn(), batch, kernels, "crnn");
+}
+
+/// y of a graph whose inputs are drawn, their squares taken so that variances are none below 0.
+std::vector<float> drawn(const Graph& graph) {
+  const auto device = testing::host_device(reference::backend());
+  Storage storage(*device);
+  Arena arena(*device);
+  Program program(*device, storage, arena,
+                  plan_program(lower(graph, {}), reference::backend(), device->selection()));
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  for (const auto& tensor : graph.tensors()) {
+    if (tensor.role != Role::input) continue;
+    const auto values = program.input(tensor.name);
+    std::generate_n(values.as<float>(), values.shape.count(), [&] {
+      const float x = normal(random);
+      return x * x;
+    });
+  }
+  program.run();
+  const auto y = program.output("y");
+  return {y.as<float>(), y.as<float>() + y.shape.count()};
+}
+
+TEST(inference, of_a_convolution_fused_with_batch_norm_is_that_of_its_parts) {
+  Graph graph;
+  const auto image = [&](const char* name, const Shape& shape) {
+    return graph.input(name, image_spec(DType::f32, shape));
+  };
+  const auto channels = [&](const char* name) { return graph.input(name, matrix_spec(DType::f32, {4})); };
+  const std::vector<TensorId> in{
+      image("x", {2, 3, 6, 8}), image("w", {4, 3, 3, 3}), channels("b"),    no_tensor,           no_tensor,
+      channels("gamma"),        channels("beta"),         channels("mean"), channels("variance")};
+  graph.output("y", graph.add("conv", ops::Conv2dBatchNormPool{}, in)[0]);
+  const auto fused = drawn(graph);
+  EXPECT_EQ(fused, drawn(decompose_all(graph)));
+  EXPECT_GT(*std::ranges::max_element(fused), 0);
 }
 
 }  // namespace

@@ -9,6 +9,53 @@ using Conv2d = EveryBackend;
 
 class Conv2dPool : public EveryBackend {};
 
+class Conv2dMoments : public EveryBackend {
+ protected:
+  /// Runs a case under every setting, and holds y to the reference within `of_y`. The moments are held to
+  /// those that the reference takes of this very y: they must be of what is stored.
+  void expect_moments(const std::string& of, const Conv2dMomentsForward& call, const Values& inputs,
+                      const ToleranceRule& of_y) const {
+    if (!selected(of) || !stores(backend(), call.x.type)) return;
+    Values expected = specified(call, inputs);
+    auto tolerances = of_y(inputs, expected);
+    for (const auto& under : settings(backend())) {
+      if (under.selection.kernels == KernelSet::vendor || under.memory == Memory::in_place) continue;
+      auto copy = call;
+      const auto observed = observe(backend(), under, copy, inputs);
+      const auto where =
+          fmt::format("{} on {}/{} with {}", of, backend().name, observed.variant, to_string(under));
+      const auto& y = observed.outputs.at("y");
+      for (const auto& [name, moment] : moments(y, call, inputs)) expected[name] = moment;
+      constexpr double u = 0x1p-24;
+      const double most = u * largest(y);  // what f32 keeps of a pixel far from zero, as in batch norm's test
+      tolerances["mean"] = {.ulps = 2, .absolute = everywhere(4 * most)};
+      // The shift is a pixel: one that lies k deviations from the mean makes the squares 1 + k^2 as large.
+      tolerances["variance"] = {.ulps = 50, .absolute = everywhere(most * most)};
+      Report report{.problems = observed.problems};
+      judge(bound(copy), expected, observed.outputs, tolerances, where, report);
+      for (const auto& problem : report.problems) ADD_FAILURE() << problem << "\n  repeat: " << repro(of);
+    }
+  }
+
+ private:
+  /// Mean and variance of y.
+  static Values moments(const Tensor& y, const Conv2dMomentsForward& call, const Values& inputs) {
+    const auto channels = described(DType::f32, call.mean.shape);
+    const BatchNormForward norm{.x = described(DType::f32, y.shape()),
+                                .gamma = channels,
+                                .beta = channels,
+                                .y = described(DType::f32, y.shape()),
+                                .mean = channels,
+                                .variance = channels,
+                                .widths = call.y_widths};
+    Values values{{"x", y}, {"gamma", Tensor(call.mean.shape, 1)}, {"beta", Tensor(call.mean.shape)}};
+    if (call.y_widths.present()) values["widths"] = inputs.at("y_widths");
+    auto outputs = specified(norm, values);
+    outputs.erase("y");
+    return outputs;
+  }
+};
+
 std::string name(std::string_view direction, const Conv2dCase& c, DType type) {
   const auto& p = c.params;
   return fmt::format(
@@ -160,6 +207,72 @@ TEST_P(Conv2dPool, nan_wins_a_window_and_inference_keeps_no_argmax) {
   expect_agreement("conv2d.pool.nan", call, small_integers("conv2d.pool.nan", bound(call), {{"x", x}}));
 }
 
+template <class F>
+void each_case_with_moments(F&& f) {
+  for (const auto& c : conv2d_moments_cases)
+    for (const auto type : storage_types) {
+      const auto call = forward(c, type);
+      const auto channels = described(DType::f32, {c.k});
+      f(name("moments", c, type),
+        Conv2dMomentsForward{.params = c.params,
+                             .x = call.x,
+                             .w = call.w,
+                             .b = call.b,
+                             .y = call.y,
+                             .mean = channels,
+                             .variance = channels,
+                             .y_widths = call.y_widths},
+        Values{{"y_widths", ragged(c.n, call.y.shape[3])}});
+    }
+}
+
+/// Of y alone.
+Tolerances of_products(const Conv2dMomentsForward& call, const Values& inputs) {
+  const Conv2dForward linear{
+      .params = call.params, .x = call.x, .w = call.w, .b = call.b, .y = call.y, .y_widths = call.y_widths};
+  return sum_of_products(linear, static_cast<double>(call.w.shape.count() / call.w.shape[0]))(inputs, {});
+}
+
+TEST_P(Conv2dMoments, are_those_of_what_is_stored) {
+  each_case_with_moments([this](const std::string& of, Conv2dMomentsForward call, const Values& given) {
+    expect_moments(of, call, complete(of, bound(call), given),
+                   [&](const Values& inputs, const Values&) { return of_products(call, inputs); });
+  });
+}
+
+TEST_P(Conv2dMoments, are_right_far_from_zero) {
+  each_case_with_moments([this](const std::string& of, Conv2dMomentsForward call, Values given) {
+    if (!call.b.present()) return;
+    given["b"] = Tensor(call.b.shape, 1e4);
+    const auto far = of + ".far";
+    expect_moments(far, call, complete(far, bound(call), given),
+                   [&](const Values& inputs, const Values&) { return of_products(call, inputs); });
+  });
+}
+
+TEST_P(Conv2dMoments, of_small_integers_come_with_an_exact_y) {
+  each_case_with_moments([this](const std::string& of, Conv2dMomentsForward call, const Values& given) {
+    const auto exact = of + ".exact";
+    expect_moments(exact, call, small_integers(exact, bound(call), given),
+                   [](const Values&, const Values&) { return Tolerances{}; });
+  });
+}
+
+TEST_P(Conv2dMoments, nan_spoils_its_channel_and_no_other) {
+  const auto channels = described(DType::f32, {10});
+  Conv2dMomentsForward call{.x = described(DType::f32, {1, 4, 9, 9}),
+                            .w = described(DType::f32, {10, 4, 1, 1}),
+                            .b = channels,
+                            .y = described(DType::f32, {1, 10, 9, 9}),
+                            .mean = channels,
+                            .variance = channels};
+  Tensor b(Shape{10}, 1);
+  b(3) = NAN;
+  const std::string of = "conv2d.moments.nan";
+  expect_moments(of, call, small_integers(of, bound(call), {{"b", b}}),
+                 [](const Values&, const Values&) { return Tolerances{}; });
+}
+
 TEST_P(Conv2d, small_integers_are_exact) {
   const auto exactly = [&](const std::string& of, auto call, const Values& given) {
     expect_agreement(of, call, small_integers(of, bound(call), given));
@@ -174,6 +287,8 @@ TEST_P(Conv2d, small_integers_are_exact) {
 }
 
 INSTANTIATE_TEST_SUITE_P(on, Conv2dPool, testing::ValuesIn(backends_with<Conv2dPoolForward>()), backend_name);
+INSTANTIATE_TEST_SUITE_P(on, Conv2dMoments, testing::ValuesIn(backends_with<Conv2dMomentsForward>()),
+                         backend_name);
 INSTANTIATE_TEST_SUITE_P(on, Conv2d, testing::ValuesIn(backends_with<Conv2dForward>()), backend_name);
 
 }  // namespace

@@ -377,6 +377,31 @@ TEST(mutation, pooling) {
   score.expect_all();
 }
 
+TEST(mutation, convolution_with_moments) {
+  Score score;
+  std::vector<Problem> problems;
+  // Tiles of one channel and of many, and their moments over a tile's edge; small and large tiles.
+  for (const auto& [c, k] : {std::pair{1, 9}, {8, 72}})
+    for (const int multiprocessors : {108, 1}) {
+      if (c == 1 && multiprocessors == 1) continue;  // by the same tiles
+      const Shape x{2, c, 6, 11}, w{k, c, 3, 3};
+      const auto channels = described(DType::f32, {k});
+      problems.push_back(problem(fmt::format("{} of {} channels", multiprocessors, k),
+                                 Conv2dMomentsForward{.params = {.pad_left = 1, .pad_right = 1},
+                                                      .x = described(DType::bf16, x),
+                                                      .w = described(DType::bf16, w),
+                                                      .b = channels,
+                                                      .y = described(DType::bf16, {2, k, 4, 11}),
+                                                      .mean = channels,
+                                                      .variance = channels,
+                                                      .y_widths = described(DType::i32, {2})},
+                                 {{"y_widths", ragged(2, 11)}}, {.multiprocessors = multiprocessors}));
+    }
+  mutate(problems, score, "tile_moments");
+  mutate(problems, score, "moments");
+  score.expect_all();
+}
+
 TEST(mutation, batch_norm) {
   Score score;
   std::vector<Problem> problems;

@@ -9,6 +9,8 @@ namespace {
 
 using Norm = EveryBackend;
 
+class NormApply : public EveryBackend {};
+
 constexpr double u = 0x1p-24;  // sums and statistics are f32
 
 std::string name(std::string_view direction, const NormCase& c, Activation activation, DType type) {
@@ -203,6 +205,33 @@ TEST_P(Norm, fused_with_pooling_forward_agrees_with_the_reference) {
     }
 }
 
+TEST_P(NormApply, normalises_and_pools_by_given_moments) {
+  for (const auto& c : norm_pool_cases)
+    for (const auto type : storage_types) {
+      const auto of = name("apply", c, type);
+      const auto whole = NormPool(c, type).forward;
+      const BatchNormPoolApply call{.epsilon = whole.epsilon,
+                                    .pool = whole.pool,
+                                    .x = whole.x,
+                                    .gamma = whole.gamma,
+                                    .beta = whole.beta,
+                                    .mean = whole.mean,
+                                    .variance = whole.variance,
+                                    .y = whole.y,
+                                    .argmax = whole.argmax,
+                                    .x_widths = whole.x_widths,
+                                    .y_widths = whole.y_widths};
+      Values values = pool_inputs(of, c, type);
+      values["mean"] = rounded(Tensor(Shape{c.image.c}, c.image.mean + 0.25), DType::f32);
+      values["variance"] = Tensor(Shape{c.image.c}, 1.5);
+      expect_agreement(of, call, values, [&](const Values& given, const Values&) -> Tolerances {
+        const double slope = steepest(given.at("gamma"), given.at("variance"), call.epsilon);
+        const double size = (largest(given.at("x")) + largest(given.at("mean"))) * slope;
+        return {{"y", {.ulps = 10, .absolute = everywhere(4 * u * (size + largest(given.at("beta"))))}}};
+      });
+    }
+}
+
 TEST_P(Norm, fused_with_pooling_backward_agrees_with_the_reference) {
   for (const auto& c : norm_pool_cases)
     for (const auto type : storage_types) {
@@ -290,6 +319,7 @@ TEST_P(Norm, folding_into_a_convolution_agrees_with_the_reference) {
     }
 }
 
+INSTANTIATE_TEST_SUITE_P(on, NormApply, testing::ValuesIn(backends_with<BatchNormPoolApply>()), backend_name);
 INSTANTIATE_TEST_SUITE_P(on, Norm, testing::ValuesIn(backends_with<BatchNormForward>()), backend_name);
 
 }  // namespace

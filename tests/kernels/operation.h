@@ -86,6 +86,18 @@ inline const Operation<Conv2dPoolForward> operation<Conv2dPoolForward>{
      {"argmax", Role::output, &Conv2dPoolForward::argmax}}};
 
 template <>
+inline const Operation<Conv2dMomentsForward> operation<Conv2dMomentsForward>{
+    "conv2d_moments_forward",
+    &Backend::conv2d_moments_forward,
+    {{"x", Role::input, &Conv2dMomentsForward::x},
+     {"w", Role::input, &Conv2dMomentsForward::w},
+     {"b", Role::input, &Conv2dMomentsForward::b},
+     {"y_widths", Role::input, &Conv2dMomentsForward::y_widths},
+     {"y", Role::output, &Conv2dMomentsForward::y},
+     {"mean", Role::output, &Conv2dMomentsForward::mean},
+     {"variance", Role::output, &Conv2dMomentsForward::variance}}};
+
+template <>
 inline const Operation<Conv2dBackwardData> operation<Conv2dBackwardData>{
     "conv2d_backward_data",
     &Backend::conv2d_backward_data,
@@ -211,6 +223,20 @@ inline const Operation<BatchNormPoolForward> operation<BatchNormPoolForward>{
      {"argmax", Role::output, &BatchNormPoolForward::argmax},
      {"mean", Role::output, &BatchNormPoolForward::mean},
      {"variance", Role::output, &BatchNormPoolForward::variance}}};
+
+template <>
+inline const Operation<BatchNormPoolApply> operation<BatchNormPoolApply>{
+    "batch_norm_pool_apply",
+    &Backend::batch_norm_pool_apply,
+    {{"x", Role::input, &BatchNormPoolApply::x},
+     {"gamma", Role::input, &BatchNormPoolApply::gamma},
+     {"beta", Role::input, &BatchNormPoolApply::beta},
+     {"mean", Role::input, &BatchNormPoolApply::mean},
+     {"variance", Role::input, &BatchNormPoolApply::variance},
+     {"x_widths", Role::input, &BatchNormPoolApply::x_widths},
+     {"y_widths", Role::input, &BatchNormPoolApply::y_widths},
+     {"y", Role::output, &BatchNormPoolApply::y},
+     {"argmax", Role::output, &BatchNormPoolApply::argmax}}};
 
 template <>
 inline const Operation<BatchNormPoolBackward> operation<BatchNormPoolBackward>{
