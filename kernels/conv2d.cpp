@@ -8,6 +8,9 @@ namespace scrawl {
 Shape conv2d_output(const Conv2dParams& p, const Shape& x, const Shape& w) {
   if (x.rank != 4) throw ShapeError("conv2d: x: expected N C H W, got {}", to_string(x));
   if (w.rank != 4) throw ShapeError("conv2d: w: expected K C/G R S, got {}", to_string(w));
+  if (x[1] < 1 || w[0] < 1)
+    throw ShapeError("conv2d: channels: expected at least one of x and of y, got C = {} and K = {}", x[1],
+                     w[0]);
   if (p.groups < 1 || x[1] % p.groups != 0 || w[0] % p.groups != 0)
     throw ShapeError("conv2d: groups: expected a divisor of C = {} and K = {}, got {}", x[1], w[0], p.groups);
   if (w[1] * p.groups != x[1])

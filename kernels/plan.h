@@ -41,7 +41,7 @@ struct Selection {
   KernelSet kernels = KernelSet::automatic;
   int threads = 1;  ///< CPU threads that a plan may use; fixed for its life, results depend on it
   F32Products f32_products = F32Products::exact;
-  int multiprocessors = 108;  ///< of the GPU: long sums are split to occupy them, results depend on it
+  int multiprocessors = 108;  ///< of the GPU: long sums are split to occupy them; 0: into parts of one size
   std::span<const std::string> without = {};  ///< variants of the call itself that are left out, by name
 };
 

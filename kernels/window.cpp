@@ -1,5 +1,7 @@
 #include "kernels/window.h"
 
+#include <algorithm>
+
 #include "kernels/error.h"
 
 namespace scrawl {
@@ -11,6 +13,11 @@ std::int64_t window_output(std::string_view operation, std::string_view axis, st
     throw ShapeError(
         "{}: {}: expected window, stride and dilation >= 1 and padding >= 0, got {}, {}, {} and {}, {}",
         operation, axis, size, stride, dilation, before, after);
+  constexpr std::int64_t most = 1 << 30;  // kernels count pixels in 32 bits
+  const auto largest = std::max({size, stride, dilation, before, after});
+  if (largest > most || size * dilation > most)
+    throw ShapeError("{}: {}: expected window, stride, dilation and padding up to {} pixels, got {}",
+                     operation, axis, most, largest > most ? largest : size * dilation);
   const auto reach = dilation * (size - 1) + 1;
   const auto room = extent + before + after;
   if (extent < 1 || reach > room)

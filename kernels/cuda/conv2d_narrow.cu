@@ -124,6 +124,8 @@ Plan<Call> plan_narrow(Call& call, const Selection& selection) {
   if constexpr (std::is_same_v<Call, Conv2dMomentsForward>) make_row_major(call.mean, call.variance);
   const auto c = convolution_of(call);
   refuse_large(c);
+  if (c.depth_c() * static_cast<std::int64_t>(size_of(c.read.type)) % 16 == 0)
+    throw Refused("needs channels that are no whole vectors of 16 bytes, got {}", c.depth_c());
   if (c.groups > 1) throw Refused("needs one group, got {}", c.groups);
   if (c.depth() > deepest)
     throw Refused("needs windows of at most {} elements, channels included, got {}", deepest, c.depth());

@@ -78,13 +78,19 @@ DenseForward input_product(const LstmForward& c, float* gates) {
           .y = make_view(gates, DType::f32, {e.steps, e.samples, rows})};
 }
 
+/// For products over all steps, whose number is a matter of padding: how their sums are split must not be.
+Selection in_one_size(Selection selection) {
+  selection.multiprocessors = 0;
+  return selection;
+}
+
 Plan<LstmForward> around(LstmForward& call, const Selection& selection, const ForwardRecurrence& recurrence) {
   const auto e = lstm_extents(call);
   make_row_major(call.x, call.lengths, call.h0, call.c0, call.w_ih, call.w_hh, call.b, call.y, call.hn,
                  call.cn);
   if (call.reserve.present()) call.reserve = make_view(nullptr, DType::u8, {e.reserve_bytes()});
   auto inputs = input_product(call, nullptr);
-  const auto product = dense_forward(inputs, selection);
+  const auto product = dense_forward(inputs, in_one_size(selection));
   const auto take = [=](Workspace& workspace, bool keeps) {
     struct {
       float* gates;
@@ -168,9 +174,9 @@ Plan<LstmBackward> around(LstmBackward& call, const Selection& selection,
   make_row_major(call.x, call.lengths, call.h0, call.c0, call.w_ih, call.w_hh, call.b, call.y, call.reserve,
                  call.dy, call.dhn, call.dcn, call.dx, call.dh0, call.dc0, call.dw_ih, call.dw_hh, call.db);
   Products products(call, nullptr, nullptr, nullptr);
-  const auto inputs = dense_backward_data(products.inputs, selection);
-  const auto weights = dense_backward_weight(products.weights, selection);
-  const auto recurrent = gemm(products.recurrent[0], selection);
+  const auto inputs = dense_backward_data(products.inputs, in_one_size(selection));
+  const auto weights = dense_backward_weight(products.weights, in_one_size(selection));
+  const auto recurrent = gemm(products.recurrent[0], in_one_size(selection));
   const auto scratch_bytes = std::max({recurrence.workspace_bytes, inputs.workspace_bytes,
                                        weights.workspace_bytes, recurrent.workspace_bytes});
   const auto take = [=](Workspace& workspace, const LstmBackward& c) {

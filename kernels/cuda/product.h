@@ -128,13 +128,18 @@ SCRAWL_DEVICE void write_tile(const Result& p, ResultTile<Tile>& result, int m, 
   }
 }
 
-/// Into how many parts a summed axis goes: enough to occupy the GPU, each of some stages.
+/// Into how many parts a summed axis goes: enough for two blocks a multiprocessor, each of some stages. Where
+/// the number of multiprocessors is 0, parts have one size, so that zeros behind an axis add parts of zeros
+/// and change no bit.
 struct Parts {
   int count = 1, depth_per_part = 0;
 
   static Parts of(std::int64_t tiles, std::int64_t depth, int multiprocessors) {
-    constexpr std::int64_t deepest = 32, least_stages = 4, most = 64;
-    const auto wanted = tiles == 0 ? 1 : multiprocessors / tiles, possible = depth / (deepest * least_stages);
+    constexpr std::int64_t deepest = 32, least_stages = 4, most = 256, one_size = 2048;
+    if (multiprocessors == 0)
+      return {static_cast<int>(std::max<std::int64_t>(1, (depth + one_size - 1) / one_size)), one_size};
+    const auto wanted = tiles == 0 ? 1 : 2 * multiprocessors / tiles,
+               possible = depth / (deepest * least_stages);
     const auto parts = std::max<std::int64_t>(1, std::min({wanted, possible, most}));
     const auto stages = (depth + deepest * parts - 1) / (deepest * parts);
     const auto per_part = std::max<std::int64_t>(1, stages) * deepest;

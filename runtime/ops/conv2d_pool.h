@@ -17,7 +17,7 @@ struct Conv2dPool {
     return Pool{pool}.infer({convolved[0]});
   }
 
-  /// Windows that overlap, or that a byte cannot count, are taken apart.
+  /// Windows that overlap, or that no tile holds whole, are taken apart.
   bool supported(const Backend& backend) const {
     constexpr std::int64_t most =
         64;  // pixels of a window, a power of two: kernels' tiles hold whole windows

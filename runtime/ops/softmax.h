@@ -25,12 +25,12 @@ struct Softmax {
   void backward(Emit& e) const {
     const auto dx = e.dx(0);
     if (dx == no_tensor) return;
-    const bool is_narrower = e.spec(dx).type != e.spec(e.out(0)).type;
-    const auto exact = is_narrower ? e.temporary("dx", e.spec(e.out(0))) : dx;
+    const bool is_cast = e.spec(dx).type != e.spec(e.out(0)).type;
+    const auto exact = is_cast ? e.temporary("dx", e.spec(e.out(0))) : dx;
     e.call("softmax_backward", &Backend::softmax_backward, SoftmaxBackward{.kind = kind},
            {read(&SoftmaxBackward::y, e.out(0)), read(&SoftmaxBackward::dy, e.dy(0)),
             write(&SoftmaxBackward::dx, exact)});
-    if (is_narrower) e.call("copy", &Backend::copy, Copy{}, {read(&Copy::x, exact), write(&Copy::y, dx)});
+    if (is_cast) e.call("copy", &Backend::copy, Copy{}, {read(&Copy::x, exact), write(&Copy::y, dx)});
   }
 
   Cost cost(Phase, const Specs& in, const Specs& out) const {

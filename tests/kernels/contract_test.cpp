@@ -54,6 +54,26 @@ TEST(conv2d_output, refuses_channels_that_disagree) {
               HasSubstr("expected a divisor of C = 4 and K = 6, got 3"));
 }
 
+TEST(conv2d_output, refuses_what_no_kernel_can_count) {
+  EXPECT_THAT(message_of<ShapeError>([] {
+                conv2d_output({}, {1, 0, 4, 4}, {2, 0, 3, 3});
+              }),
+              HasSubstr("expected at least one of x and of y, got C = 0 and K = 2"));
+  EXPECT_THAT(message_of<ShapeError>([] {
+                conv2d_output({}, {1, 3, 4, 4}, {0, 3, 3, 3});
+              }),
+              HasSubstr("got C = 3 and K = 0"));
+  constexpr std::int64_t huge = std::int64_t{1} << 32;
+  EXPECT_THAT(
+      message_of<ShapeError>([&] {
+        conv2d_output({.stride_h = huge}, {1, 1, 4, 4}, {1, 1, 3, 3});
+      }),
+      HasSubstr(
+          "height: expected window, stride, dilation and padding up to 1073741824 pixels, got 4294967296"));
+  EXPECT_THROW(conv2d_output({.pad_bottom = huge, .dilation_h = huge}, {1, 1, 1, 4}, {1, 1, 2, 1}),
+               ShapeError);
+}
+
 TEST(pool_output, wants_padding_smaller_than_the_window) {
   EXPECT_EQ(pool_output({.window_h = 3, .stride_h = 2, .pad_h = 1}, {1, 2, 9, 7}), (Shape{1, 2, 5, 3}));
   EXPECT_THAT(message_of<ShapeError>([] {
