@@ -4,9 +4,9 @@
 /// and activation, or pooled, so that what was pooled is never stored, or with the moments that batch norm
 /// wants of it, which spares reading it for them; few tiles are split along the depth, but for these two.
 ///
-/// Counted in sm_90a's code for implicit_128x128 in bf16, a warp's stage, 32 deep: 193 instructions, of which
-/// 64 mma, 16 ldmatrix, 8 cp.async; a block's stage moves 48 KiB through shared memory, 384 clocks, while
-/// mma.sync at 60% of a Hopper's rate takes 430. Predicted, not measured: bound by mma.sync. A gradient
+/// Predicted, not measured, from sm_90a's code for implicit_128x128 in bf16: a warp's stage, 32 deep, is 193
+/// instructions, of which 64 mma, 16 ldmatrix, 8 cp.async; a block's stage moves 48 KiB through shared
+/// memory, 384 clocks, while mma.sync at 60% of a Hopper's rate takes 430: bound by mma.sync. A gradient
 /// across strides is gathered element by element, at a few percent of that.
 
 #include "kernels/conv2d.h"

@@ -2,9 +2,9 @@
 /// pixels, which are split into parts whose sums are added in order. A block makes a tile of dw; dy and
 /// patches of x pass through shared memory as they are stored, pixel by pixel. db is the sum of dy's rows.
 ///
-/// Counted in sm_90a's code for implicit_128x128 in bf16, a warp's stage, 32 deep: 273 instructions, of which
-/// 64 mma; 993 where x has too few channels for vectors (a1, b1), which issuing them bounds. Predicted, not
-/// measured: the former as conv2d.cu, the latter at a third of it.
+/// Predicted, not measured, from sm_90a's code for implicit_128x128 in bf16: a warp's stage, 32 deep, is 273
+/// instructions, of which 64 mma: as conv2d.cu; 993 where x has too few channels for vectors (a1, b1): bound
+/// by issuing them, at a third of that.
 
 #include "kernels/check.h"
 #include "kernels/cuda/convolution_call.h"
