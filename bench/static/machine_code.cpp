@@ -77,6 +77,7 @@ Instructions count(const std::vector<Instruction>& code, std::size_t first, std:
     counts.matrix_loads += is("LDSM");
     counts.copies += is("LDGSTS", "UBLKCP", "UTMALDG");
     counts.global += is("LDG", "STG", "LD", "ST", "LDGSTS");
+    counts.stores += is("STG", "ST");
     counts.shared += is("LDS", "STS");
     counts.local += is("LDL", "STL");
   }

@@ -18,6 +18,7 @@ struct Instructions {
   int matrix_loads = 0;  ///< ldmatrix
   int copies = 0;        ///< cp.async
   int global = 0;        ///< loads and stores of global memory, copies among them
+  int stores = 0;        ///< to global memory
   int shared = 0;        ///< loads and stores of shared memory, without matrix loads
   int local = 0;         ///< loads and stores of spilled registers
 };

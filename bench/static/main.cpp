@@ -12,6 +12,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "bench/kernels/check.h"
@@ -88,6 +89,44 @@ void print(const std::string& name, const std::string& variant, const Prediction
   std::fflush(stdout);
 }
 
+Selection native(const Device& device) {
+  auto selection = device.selection();
+  selection.kernels = KernelSet::native;
+  return selection;
+}
+
+std::unique_ptr<Device> open_counting(std::uint64_t blocks) {
+  // Blocks that do not run leave their outputs undefined, for others to read.
+  simt::runtime().control({.schedule = {.accesses_per_turn = 0,
+                                        .undefined = simt::Schedule::Undefined::read,
+                                        .counted_blocks = blocks},
+                           .capacity = std::size_t{16} << 30,
+                           .multiprocessors = h200.multiprocessors});
+  return open_device({.device = "simt"});
+}
+
+std::vector<std::string> variants_of(const Problem& problem) {
+  const auto device = open_counting(1);
+  return problem.variants(*device, native(*device));
+}
+
+std::vector<simt::Counted> count(const Problem& problem, const std::string& variant, std::uint64_t blocks) {
+  // Blocks that wait for one another need what all blocks of the launch before have left.
+  const bool waits = variant == "resident";
+  const auto device = open_counting(waits ? std::numeric_limits<std::uint64_t>::max() : blocks);
+  auto selection = native(*device);
+  const auto before = *all_before(problem, *device, selection, variant);
+  selection.without = before;
+  const auto work = problem.place(*device, selection);
+  device->synchronize();
+  const auto first = simt::runtime().counted().size();
+  work->run();
+  device->synchronize();
+  auto launches = simt::runtime().counted();
+  launches.erase(launches.begin(), launches.begin() + static_cast<std::ptrdiff_t>(first));
+  return launches;
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"predicts what our kernels take on an H200, from counts and machine code"};
   Flags f;
@@ -102,16 +141,6 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--json", f.json, "file for the report");
   CLI11_PARSE(app, argc, argv);
-
-  // Blocks that do not run leave their outputs undefined, for others to read.
-  simt::runtime().control({.schedule = {.accesses_per_turn = 0,
-                                        .undefined = simt::Schedule::Undefined::read,
-                                        .counted_blocks = f.blocks},
-                           .capacity = std::size_t{16} << 30,
-                           .multiprocessors = h200.multiprocessors});
-  const auto device = open_device({.device = "simt"});
-  auto selection = device->selection();
-  selection.kernels = KernelSet::native;
 
   const auto header = describe_host({argv, static_cast<std::size_t>(argc)});
   Kernels kernels;
@@ -131,17 +160,8 @@ int run(int argc, char** argv) {
                                return problem.name.find(part) != std::string::npos;
                              });
       if (!asked_for) continue;
-      for (const auto& variant : problem.variants(*device, selection)) {
-        const auto before = *all_before(problem, *device, selection, variant);
-        auto chosen = selection;
-        chosen.without = before;
-        const auto work = problem.place(*device, chosen);
-        device->synchronize();
-        const auto first = simt::runtime().counted().size();
-        work->run();
-        device->synchronize();
-        auto launches = simt::runtime().counted();
-        launches.erase(launches.begin(), launches.begin() + static_cast<std::ptrdiff_t>(first));
+      for (const auto& variant : variants_of(problem)) {
+        const auto launches = count(problem, variant, f.blocks);
         const auto prediction = predict(h200, launches, kernels, problem.cost, type);
         print(problem.name, variant, prediction);
         rows.push_back({{"operation", family.operation},

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <numeric>
 #include <string_view>
 
@@ -20,15 +21,34 @@ T rounded_up(T value, T to) {
   return (value + to - 1) / to * to;
 }
 
-/// Instructions that a warp of a kernel issues if so many of one kind are among them: as in the loop that is
-/// densest in these, or, where none is in a loop, in the whole.
+/// Instructions that a warp issues if so many of one kind are among them: as in the densest of some parts of
+/// its code. 0 if these have none of the kind.
 template <class Kind>
-double issued(const MachineCode& code, Kind kind, double of_kind) {
-  const auto density = [&](const Instructions& part) { return static_cast<double>(kind(part)) / part.all; };
+double issued(const std::vector<Instructions>& parts, Kind kind, double of_kind) {
   double densest = 0;
-  for (const auto& loop : code.loops) densest = std::max(densest, density(loop));
-  if (densest == 0) densest = density(code.whole);
+  for (const auto& part : parts) densest = std::max(densest, static_cast<double>(kind(part)) / part.all);
   return densest == 0 ? 0 : of_kind / densest;
+}
+
+/// By its products, where a loop does nothing else; by its accesses otherwise. A loop over tiles that also
+/// stores them holds what is done with the results in other calls, too, and has more instructions than it
+/// issues.
+double issued(const MachineCode& code, double products, double accesses) {
+  const auto is_product = [](const Instructions& part) { return part.products; };
+  const auto is_access = [](const Instructions& part) {
+    return part.global + part.shared + part.matrix_loads;
+  };
+  std::vector<Instructions> loops_of_products;
+  std::ranges::copy_if(code.loops, std::back_inserter(loops_of_products),
+                       [](const Instructions& loop) { return loop.stores == 0; });
+  if (const auto all = issued(loops_of_products, is_product, products); all > 0) return all;
+  const auto in_loops = issued(code.loops, is_access, accesses);
+  return in_loops > 0 ? in_loops : issued(std::vector{code.whole}, is_access, accesses);
+}
+
+std::uint64_t all_of(const simt::Counted& launch, std::string_view name) {
+  const auto found = launch.visits.find(name);
+  return found == launch.visits.end() ? 0 : found->second.all;
 }
 
 std::uint64_t serial(const simt::Counted& launch, std::initializer_list<std::string_view> names) {
@@ -50,21 +70,17 @@ Predicted count(const Gpu& gpu, const simt::Counted& launch, const Kernels& kern
   const auto& [global, shared] = launch.traffic;
   p.bytes = scale * static_cast<double>(global.read_bytes + global.written_bytes);
   const auto a_warp = [&](double lanes) { return scale * lanes / warp / warps; };
-  if (const auto found = launch.visits.find("multiply_add"); found != launch.visits.end())
-    p.products = a_warp(static_cast<double>(found->second.all));
+  p.products = a_warp(static_cast<double>(all_of(launch, "multiply_add")));
   p.barriers = serial(launch, {"sync_block", "sync_warps"});
   p.shuffles = serial(launch, {"shuffle", "shuffle_up", "shuffle_down", "shuffle_xor"});
   p.flag_waits = serial(launch, {"wait_flag"});
   if (const auto found = kernels.find(p.kernel); found != kernels.end()) {
     const auto& code = found->second;
     p.registers = code.registers;
-    const auto accesses =
-        a_warp(static_cast<double>(global.reads + global.writes + shared.reads + shared.writes));
-    p.instructions = p.products > 0
-                         ? issued(
-                               code, [](const Instructions& i) { return i.products; }, p.products)
-                         : issued(
-                               code, [](const Instructions& i) { return i.global + i.shared; }, accesses);
+    // An asynchronous copy is one instruction that reads and writes.
+    const auto lanes =
+        global.reads + global.writes + shared.reads + shared.writes - all_of(launch, "copy_to_shared");
+    p.instructions = issued(code, p.products, a_warp(static_cast<double>(lanes)));
     p.resident = resident_blocks(gpu, p.registers, p.threads, p.shared_bytes + code.shared_bytes);
     p.waves = blocks / (static_cast<double>(p.resident) * gpu.multiprocessors);
   }

@@ -50,7 +50,7 @@ struct Predicted {
   double waves = 0;         ///< blocks over all that the GPU holds at once
   double bytes = 0;         ///< that lanes read and wrote of global memory
   double products = 0;      ///< instructions of tensor cores, in a warp
-  double instructions = 0;  ///< that a warp issues, by its busiest loop; 0 where the code is not known
+  double instructions = 0;  ///< that a warp issues, by its densest loops; 0 where the code is not known
   std::uint64_t barriers = 0, shuffles = 0, flag_waits = 0;  ///< of one lane: what is serial
   double us = 0;
   std::string by;  ///< memory, issue or arithmetic: what takes longest
