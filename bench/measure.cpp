@@ -92,20 +92,19 @@ Comparison compare(const Sampler& ours, std::span<const Peer> peers, const Budge
   const auto samples = alternate(samplers, budget, std::move(wall));
 
   Comparison result{.ours = summarize(samples[0])};
-  std::size_t best = 0;
   for (std::size_t i = 1; i < samples.size(); ++i) {
-    const Summary peer_us = summarize(samples[i]);
-    if (best != 0 && peer_us.median >= result.peer_us.median) continue;
-    best = i;
-    result.peer = peers[i - 1].name;
-    result.peer_us = peer_us;
+    std::vector<double> ratios;
+    for (std::size_t round = 0; round < samples[0].size(); ++round)
+      ratios.push_back(samples[i][round] / samples[0][round]);
+    result.all.push_back({peers[i - 1].name, summarize(samples[i]), summarize(ratios)});
   }
-  if (best == 0) return result;
-  std::vector<double> ratios;
-  for (std::size_t round = 0; round < samples[0].size(); ++round) {
-    ratios.push_back(samples[best][round] / samples[0][round]);
+  const auto best =
+      std::ranges::min_element(result.all, {}, [](const Beside& peer) { return peer.us.median; });
+  if (best != result.all.end()) {
+    result.peer = best->name;
+    result.peer_us = best->us;
+    result.ratio = best->ratio;
   }
-  result.ratio = summarize(ratios);
   return result;
 }
 

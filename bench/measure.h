@@ -114,12 +114,19 @@ struct Peer {
   Sampler sample;
 };
 
-/// Ours beside the fastest peer. `ratio` is theirs / ours of the same round: above 1, ours is faster.
+/// A peer's time, and the ratio theirs / ours of the same round: above 1, ours is faster.
+struct Beside {
+  std::string name;
+  Summary us, ratio;
+};
+
+/// Ours beside the fastest peer.
 struct Comparison {
   Summary ours;
   std::string peer;  ///< empty without peers
   Summary peer_us;
   Summary ratio;
+  std::vector<Beside> all = {};  ///< peers, the fastest among them
 };
 
 Comparison compare(const Sampler& ours, std::span<const Peer> peers, const Budget&,

@@ -62,6 +62,23 @@ Json json_of(const Header& h) {
           {"command", h.command}};
 }
 
+Json json_of(const Search& s) {
+  return {{"plans", s.plans},
+          {"refused", s.refused},
+          {"tried", s.tried},
+          {"wrong", s.wrong},
+          {"failed", s.failed},
+          {"cut_short", s.is_cut_short},
+          {"unavailable", s.unavailable.empty() ? Json(nullptr) : Json(s.unavailable)}};
+}
+
+Json peers_of(const Row& row) {
+  Json peers = Json::array();
+  for (const auto& peer : row.timing.all)
+    peers.push_back({{"name", peer.name}, {"us", json_of(peer.us)}, {"ratio", json_of(peer.ratio)}});
+  return peers;
+}
+
 std::optional<double> percent_of(const Row& row) {
   if (!row.ceilings || row.timing.ours.samples == 0) return std::nullopt;
   return percent_of_limit(row.cost, *row.ceilings, row.timing.ours.median);
@@ -88,8 +105,11 @@ Json json_of(const Row& row) {
           {"peer", has_peer ? Json(row.timing.peer) : Json(nullptr)},
           {"peer_us", has_peer ? json_of(row.timing.peer_us) : Json(nullptr)},
           {"ratio", has_peer ? json_of(row.timing.ratio) : Json(nullptr)},
+          {"peers", peers_of(row)},
+          {"search", row.search ? json_of(*row.search) : Json(nullptr)},
           {"passed", or_null(row.passed)},
-          {"wrong", row.wrong.empty() ? Json(nullptr) : Json(row.wrong)}};
+          {"wrong", row.wrong.empty() ? Json(nullptr) : Json(row.wrong)},
+          {"refused", row.refused.empty() ? Json(nullptr) : Json(row.refused)}};
 }
 
 }  // namespace

@@ -56,6 +56,16 @@ struct Ceilings {
 /// 100 * (least possible time) / us.
 double percent_of_limit(const Cost&, const Ceilings&, double us);
 
+/// How the vendor's fastest way was found.
+struct Search {
+  int plans = 0;                 ///< that its library names
+  int refused = 0;               ///< of these, not to be had
+  int tried = 0;                 ///< run, and compared
+  int wrong = 0, failed = 0;     ///< of those tried; neither is a peer
+  bool is_cut_short = false;     ///< no time was left for the others
+  std::string unavailable = {};  ///< why there was nothing to search
+};
+
 /// One measurement. `name` is its own repro: `conv2d.forward[N=64,C=32,H=32,W=128,K=64,R=3,bf16]`.
 struct Row {
   std::string name;
@@ -68,7 +78,9 @@ struct Row {
   std::optional<Ceilings> ceilings;
   /// Whether a bar was met, or the outputs are right; absent where nothing is asked.
   std::optional<bool> passed;
-  std::string wrong = {};  ///< what is wrong with the outputs: then nothing was timed
+  std::string wrong = {};                       ///< what is wrong with the outputs: then nothing was timed
+  std::string refused = {};                     ///< why a vendor's variant cannot be had: likewise
+  std::optional<Search> search = std::nullopt;  ///< of the peer
   std::map<std::string, std::uint64_t> counts = {};  ///< in place of times where these mean nothing: simt
 };
 

@@ -8,15 +8,18 @@
 ///   bench/hardware.py
 ///
 /// A variant's outputs are compared with the CPU's at a small batch, and with the other variants' at the
-/// batch itself; one that is wrong is reported and not timed.
+/// batch itself; one that is wrong is reported and not timed. The vendor's side is the best of all its plans,
+/// which are searched once a problem; its algorithms for LSTM and CTC have rows of their own.
 
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "bench/device_clock.h"
 #include "bench/kernels/check.h"
+#include "bench/kernels/search.h"
 #include "bench/measure.h"
 #include "bench/program.h"
 #include "bench/report.h"
@@ -33,7 +36,7 @@ struct Flags {
   std::string device = "cuda", json;
   Extents extents = Extents::networks;
   std::vector<std::string> only, types{"bf16", "f16", "tf32", "f32"};
-  double minutes = 60, seconds = 0.15;
+  double minutes = 60, seconds = 0.15, search_seconds = 2;
   bool lists = false;
 };
 
@@ -79,21 +82,20 @@ class Bench {
     }
   }
 
-  /// Rows of a problem: each of our variants, cold and hot, beside the vendor's.
+  /// Rows of a problem: each of our variants, cold and hot, beside the vendor's best. In memory is one of
+  /// ours, and what it alternates with.
   void measure(const Family& family, std::int64_t batch, const std::string& type) {
     const auto numbers = numbers_of(type);
     const auto problem = family.make(batch, numbers);
     if (!is_asked_for(problem.name)) return;
-    std::vector<Placed> vendors, ours;
-    place_all(family, numbers, problem, KernelSet::vendor, vendors);
-    place_all(family, numbers, problem, KernelSet::native, ours);
-    std::vector<Peer> cold, hot;
-    for (const auto& vendor : vendors) {
-      if (!vendor.wrong.empty()) continue;
-      cold.push_back({vendor.work->variant(), sampler_of(*vendor.work, Cache::cold)});
-      hot.push_back({vendor.work->variant(), sampler_of(*vendor.work, Cache::hot)});
-    }
-    for (const auto& placed : ours) {
+    expected_.clear();
+    std::optional<Rivals> rivals;
+    auto selection = device_->selection();
+    selection.kernels = KernelSet::native;
+    const auto names = problem.variants(*device_, selection);
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      selection.without = std::span(names).first(i);
+      const auto placed = place(family, numbers, problem, selection, names[i]);
       Row row;
       row.name = problem.name;
       row.device = device_->name();
@@ -107,15 +109,20 @@ class Bench {
         report_.rows.push_back(row);
         continue;
       }
+      if (!rivals) rivals = rivals_of(problem, numbers);
+      row.search = rivals->counts;
       for (const auto cache : {Cache::cold, Cache::hot}) {
         row.cache = cache;
         // What lies in a cache is not bound by the rate of memory.
         row.ceilings = cache == Cache::cold ? std::optional(ceilings(type)) : std::nullopt;
-        row.timing = compare(sampler_of(*placed.work, cache), cache == Cache::cold ? cold : hot,
-                             {.seconds = flags_.seconds, .least = 5, .most = 100});
+        row.timing =
+            compare(sampler_of(*placed.work, cache), cache == Cache::cold ? rivals->cold : rivals->hot,
+                    {.seconds = flags_.seconds, .least = 5, .most = 100});
         report_.rows.push_back(row);
       }
     }
+    // What the vendor does alone is reported even if none of ours is right.
+    if (!rivals && !counts_ && problem.contenders) rivals_of(problem, numbers);
   }
 
   Device& device() { return *device_; }
@@ -140,42 +147,84 @@ class Bench {
     return {report_.header.ceilings.at(type).per_second, report_.header.ceilings.at("copy").per_second};
   }
 
-  void place_all(const Family& family, const Numbers& numbers, const Problem& problem, KernelSet kernels,
-                 std::vector<Placed>& all) {
-    auto selection = device_->selection();
-    selection.kernels = kernels;
-    const auto names = problem.variants(*device_, selection);
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      Placed placed{.variant = names[i]};
-      const auto checked = checks_.problem_of(family, numbers, names[i], kernels);
-      placed.wrong = checked.value_or("");
-      if (checked) placed.passed = placed.wrong.empty();
-      if (placed.wrong.empty()) run(placed, problem, selection, std::span(names).first(i), numbers);
-      all.push_back(std::move(placed));
-    }
-  }
-
-  /// Once: its outputs are those of the variants before it.
-  void run(Placed& placed, const Problem& problem, Selection selection, std::span<const std::string> without,
-           const Numbers& numbers) {
-    selection.without = without;
+  Placed place(const Family& family, const Numbers& numbers, const Problem& problem,
+               const Selection& selection, const std::string& name) {
+    Placed placed{.variant = name};
+    const auto checked = checks_.problem_of(family, numbers, name, selection.kernels);
+    placed.wrong = checked.value_or("");
+    if (checked) placed.passed = placed.wrong.empty();
+    if (!placed.wrong.empty()) return placed;
     placed.work = problem.place(*device_, selection);
+    // Once: its outputs are those of the variants before it.
     [[maybe_unused]] const auto before = work_so_far();
     placed.work->run();
     device_->synchronize();
-    for (const auto& [name, count] : work_so_far()) placed.counts[name] = count - before.at(name);
+    for (const auto& [what, count] : work_so_far()) placed.counts[what] = count - before.at(what);
     auto outputs = placed.work->outputs(compared);
-    if (expected_of_ != problem.name) {
-      // The first of all: what it leaves unwritten is NaN, which is no distance from itself.
-      placed.wrong = difference(outputs, outputs, 0);
-      if (placed.wrong.empty()) {
-        expected_of_ = problem.name;
-        expected_ = std::move(outputs);
-      }
-    } else {
-      placed.wrong = difference(outputs, expected_, tolerance_of(numbers));
+    // The first of all: what it leaves unwritten is NaN, which is no distance from itself.
+    placed.wrong = expected_.empty() ? difference(outputs, outputs, 0)
+                                     : difference(outputs, expected_, tolerance_of(numbers));
+    if (!placed.wrong.empty())
+      placed.passed = false;
+    else if (expected_.empty())
+      expected_ = std::move(outputs);
+    return placed;
+  }
+
+  /// The vendor's best, ready to be timed.
+  struct Rivals {
+    std::optional<Search> counts;
+    std::vector<std::unique_ptr<Work>> works;
+    std::vector<Peer> cold, hot;
+  };
+
+  Rivals rivals_of(const Problem& problem, const Numbers& numbers) {
+    Rivals rivals;
+    auto found = search_of(problem, numbers);
+    rivals.counts = found.counts;
+    for (auto& best : found.best) {
+      rivals.cold.push_back({best.name, sampler_of(*best.work, Cache::cold)});
+      rivals.hot.push_back({best.name, sampler_of(*best.work, Cache::hot)});
+      rivals.works.push_back(std::move(best.work));
     }
-    if (!placed.wrong.empty()) placed.passed = false;
+    for (const auto& attempt : found.attempts) report(attempt);
+    return rivals;
+  }
+
+  Found search_of(const Problem& problem, const Numbers& numbers) {
+    auto selection = device_->selection();
+    selection.kernels = KernelSet::vendor;
+    std::vector<Contender> contenders;
+    const bool is_searched = problem.contenders && device_->name() == "cuda";
+    try {
+      contenders =
+          is_searched ? problem.contenders(*device_, selection) : variants_of(problem, *device_, selection);
+    } catch (const std::runtime_error& why) {
+      return {.counts = {.unavailable = why.what()}};
+    }
+    return search(
+        contenders, expected_,
+        {.tolerance = tolerance_of(numbers), .seconds = flags_.search_seconds, .compared = compared},
+        [this](Work& work) {
+          return compare(sampler_of(work, Cache::cold), {},
+                         {.seconds = flags_.seconds / 4, .least = 3, .most = 20})
+              .ours;
+        });
+  }
+
+  /// A row of the vendor's own, once.
+  void report(const Attempt& attempt) {
+    if (attempt.row.empty() || !told_.insert(attempt.row + attempt.name).second) return;
+    Row row;
+    row.name = attempt.row;
+    row.device = device_->name();
+    row.variant = attempt.name;
+    row.type = attempt.type;
+    row.cache = Cache::cold;
+    row.timing.ours = attempt.us;
+    row.wrong = attempt.wrong;
+    row.refused = attempt.refused;
+    report_.rows.push_back(row);
   }
 
   std::map<std::string, std::uint64_t> work_so_far() const {
@@ -188,20 +237,26 @@ class Bench {
     return {};
   }
 
-  /// Hot: behind a run of its own, as many as make the clock's grain small; cold: one, behind a flush.
+  /// Hot: behind a run of its own, as many as make the clock's grain small, but one of what consumes its
+  /// operands; cold: one, behind a flush.
   Sampler sampler_of(Work& work, Cache cache) {
     if (counts_) return {};
     if (cache == Cache::cold) {
-      auto timed = std::make_shared<Timed>([&work] { work.run(); }, *clock_,
-                                           Sampling{.before = [this] { flush_->run(); }});
+      auto timed =
+          std::make_shared<Timed>([&work] { work.run(); }, *clock_, Sampling{.before = [this, &work] {
+                                    work.restore();
+                                    flush_->run();
+                                  }});
       return [timed] { return (*timed)(); };
     }
     const auto before = [this, &work] {
+      work.restore();
       flush_->run();
       work.run();
     };
     Timed one([&work] { work.run(); }, *clock_, {.before = before});
-    const int runs = std::clamp(static_cast<int>(100 / std::max(one(), 1.0)), 1, 20);
+    const int most = work.consumes() ? 1 : 20;
+    const int runs = std::clamp(static_cast<int>(100 / std::max(one(), 1.0)), 1, most);
     auto timed = std::make_shared<Timed>(
         [&work, runs] {
           for (int i = 0; i < runs; ++i) work.run();
@@ -217,26 +272,32 @@ class Bench {
   bool counts_;  ///< in place of times
   std::unique_ptr<Clock> clock_;
   std::unique_ptr<Work> flush_;
-  std::string expected_of_;  ///< the problem whose outputs these are
-  Values expected_;
+  Values expected_;             ///< outputs of the problem, by the first variant that was right
+  std::set<std::string> told_;  ///< of the vendor's rows
 };
 
-/// "     12.34 us   61.0% of the limit   1.12 x cudnn  name by variant, cold"
+/// "     12.34 us   61.0% of the limit   1.12 x cudnn engine 41   name by variant, cold"
 void print(const Row& row) {
   std::string figures;
   for (const auto& [what, count] : row.counts) figures += fmt::format("{} {}  ", count, what);
   if (!row.wrong.empty()) figures = "WRONG: " + row.wrong + "  ";
+  if (!row.refused.empty()) figures = "refused: " + row.refused + "  ";
   if (row.timing.ours.samples > 0) {
     const double us = row.timing.ours.median;
-    figures = fmt::format("{:10.2f} us  {:5.1f}% of the limit  ", us,
-                          percent_of_limit(row.cost, *row.ceilings, us));
-    if (!row.timing.peer.empty())
-      figures += fmt::format("{:5.2f} x {}  ", row.timing.ratio.median, row.timing.peer);
+    figures = fmt::format("{:10.2f} us  ", us);
+    if (row.ceilings)
+      figures += fmt::format("{:5.1f}% of the limit  ", percent_of_limit(row.cost, *row.ceilings, us));
+    for (const auto& peer : row.timing.all)
+      figures += fmt::format("{:5.2f} x {}  ", peer.ratio.median, peer.name);
   }
-  fmt::print("{}{} by {}{}\n", figures, row.name, row.variant,
+  const bool is_cut_short = row.search && row.search->is_cut_short;
+  fmt::print("{}{} by {}{}{}\n", figures, row.name, row.variant,
              row.timing.ours.samples == 0 ? ""
              : row.cache == Cache::cold   ? ", cold"
-                                          : ", hot");
+                                          : ", hot",
+             is_cut_short ? fmt::format(" (the search was cut short: {} of {} plans)",
+                                        row.search->tried + row.search->refused, row.search->plans)
+                          : "");
 }
 
 /// Which variants take which problem, on a GPU of so many multiprocessors: plans alone, no memory.
@@ -271,6 +332,8 @@ int run(int argc, char** argv) {
   app.add_option("--only", f.only, "parts of names");
   app.add_option("--type", f.types, "bf16, f16, tf32, f32")->capture_default_str();
   app.add_option("--seconds", f.seconds, "of alternation a row")->capture_default_str();
+  app.add_option("--search-seconds", f.search_seconds, "for the vendor's best plan of a problem")
+      ->capture_default_str();
   app.add_option("--minutes", f.minutes, "after which no further problem begins")->capture_default_str();
   app.add_option("--json", f.json, "file for the report, rewritten after each problem");
   app.add_flag("--list", f.lists, "prints the variants of each problem");

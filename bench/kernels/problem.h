@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "bench/kernels/cudnn.h"
 #include "bench/kernels/problems.h"
 
 namespace scrawl::bench {
@@ -17,6 +18,8 @@ double least_bytes(Call call) {
   });
   return bytes;
 }
+
+inline View plain(DType type, const Shape& shape) { return make_view(nullptr, type, shape); }
 
 inline Selection with_products(Selection selection, const Numbers& numbers) {
   selection.f32_products = numbers.products;
@@ -46,6 +49,7 @@ Problem problem(std::string name, const Numbers& numbers, const Call& call, Inpu
           .variants =
               [=](Device& device, const Selection& selection) {
                 const auto planner = device.backend().*test::operation<Call>.planner;
+                if (!planner) return std::vector<std::string>{};
                 return walk(with_products(selection, numbers), [&](const Selection& s) {
                   Call attempt = call;
                   return planner(attempt, s).variant;
@@ -54,6 +58,17 @@ Problem problem(std::string name, const Numbers& numbers, const Call& call, Inpu
           .place = [=](Device& device, const Selection& selection) -> std::unique_ptr<Work> {
             return std::make_unique<CallWork<Call>>(device, with_products(selection, numbers), call, inputs);
           }};
+}
+
+/// A call that cuDNN has many ways to do.
+template <class Call>
+Problem searched(std::string name, const Numbers& t, const Call& call, Inputs inputs, double flops) {
+  inputs.rounding = t.rounding;
+  auto made = problem(std::move(name), t, call, inputs, flops);
+  made.contenders = [=](Device& device, const Selection& selection) {
+    return cudnn_contenders(device, with_products(selection, t), call, inputs);
+  };
+  return made;
 }
 
 /// The operands `names` of the backward are those of a forward, which runs first, by the variant of the same

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "bench/kernels/problem.h"
+#include "bench/kernels/recurrent.h"
 #include "kernels/error.h"
 
 namespace scrawl::bench {
@@ -51,34 +52,84 @@ constexpr Layer tiny_crnn[] = {{"a", 8, 4, 6, 16, 3, 1, 2, 2}};
 constexpr Layer tiny_cnn[] = {{"b", 3, 6, 6, 8, 3, 0, 2, 2}};
 
 View image(DType type, const Shape& shape) { return make_view(nullptr, type, shape, Order::channels_last); }
-View plain(DType type, const Shape& shape) { return make_view(nullptr, type, shape); }
 View channels(int64_t count) { return make_view(nullptr, DType::f32, {count}); }
 
 Problem convolve(const Layer& l, int64_t n, const Numbers& t) {
-  return problem(fmt::format("conv2d.forward[{},{}]", l.convolution(n), t.name), t,
-                 Conv2dForward{.params = l.params(),
-                               .x = image(t.storage, l.x(n)),
-                               .w = plain(t.storage, l.filters()),
-                               .y = image(t.storage, l.y(n))},
-                 {.scale = {{"w", l.scale()}}}, l.flops(n));
+  return searched(fmt::format("conv2d.forward[{},{}]", l.convolution(n), t.name), t,
+                  Conv2dForward{.params = l.params(),
+                                .x = image(t.storage, l.x(n)),
+                                .w = plain(t.storage, l.filters()),
+                                .y = image(t.storage, l.y(n))},
+                  {.scale = {{"w", l.scale()}}}, l.flops(n));
+}
+
+/// For a backend that does not fuse: convolution, then batch norm for its moments.
+class ConvolvedMoments final : public Work {
+ public:
+  ConvolvedMoments(Device& device, const Selection& selection, const Conv2dMomentsForward& call,
+                   const Inputs& inputs)
+      : convolution_(std::make_shared<CallWork<Conv2dForward>>(
+            device, selection, Conv2dForward{.params = call.params, .x = call.x, .w = call.w, .y = call.y},
+            inputs)),
+        norm_(device, selection,
+              {.x = call.y,
+               .gamma = call.mean,
+               .beta = call.mean,
+               .y = call.y,
+               .mean = call.mean,
+               .variance = call.variance},
+              inputs, {convolution_, {{"x", convolution_->call().y}}}) {}
+
+  void run() override {
+    convolution_->run();
+    norm_.run();
+  }
+  const std::string& variant() const override { return convolution_->variant(); }
+  Values outputs(int64_t most) override {
+    auto values = norm_.outputs(most);
+    values["y"] = convolution_->outputs(most).at("y");
+    return values;
+  }
+
+ private:
+  std::shared_ptr<CallWork<Conv2dForward>> convolution_;
+  CallWork<BatchNormForward> norm_;
+};
+
+Problem convolve_moments(const Layer& l, int64_t n, const Numbers& t) {
+  const Conv2dMomentsForward call{.params = l.params(),
+                                  .x = image(t.storage, l.x(n)),
+                                  .w = plain(t.storage, l.filters()),
+                                  .y = image(t.storage, l.y(n)),
+                                  .mean = channels(l.k),
+                                  .variance = channels(l.k)};
+  const Inputs inputs{.rounding = t.rounding, .scale = {{"w", l.scale()}}};
+  auto made = searched(fmt::format("conv2d_moments.forward[{},{}]", l.convolution(n), t.name), t, call,
+                       inputs, l.flops(n));
+  made.place = [fused = made.place, call, inputs](Device& device,
+                                                  const Selection& selection) -> std::unique_ptr<Work> {
+    if (device.backend().conv2d_moments_forward) return fused(device, selection);
+    return std::make_unique<ConvolvedMoments>(device, selection, call, inputs);
+  };
+  return made;
 }
 
 Problem convolve_data(const Layer& l, int64_t n, const Numbers& t) {
-  return problem(fmt::format("conv2d.backward_data[{},{}]", l.convolution(n), t.name), t,
-                 Conv2dBackwardData{.params = l.params(),
-                                    .dy = image(t.storage, l.y(n)),
-                                    .w = plain(t.storage, l.filters()),
-                                    .dx = image(t.storage, l.x(n))},
-                 {.scale = {{"w", l.scale()}}}, l.flops(n));
+  return searched(fmt::format("conv2d.backward_data[{},{}]", l.convolution(n), t.name), t,
+                  Conv2dBackwardData{.params = l.params(),
+                                     .dy = image(t.storage, l.y(n)),
+                                     .w = plain(t.storage, l.filters()),
+                                     .dx = image(t.storage, l.x(n))},
+                  {.scale = {{"w", l.scale()}}}, l.flops(n));
 }
 
 Problem convolve_weight(const Layer& l, int64_t n, const Numbers& t) {
-  return problem(fmt::format("conv2d.backward_weight[{},{}]", l.convolution(n), t.name), t,
-                 Conv2dBackwardWeight{.params = l.params(),
-                                      .x = image(t.storage, l.x(n)),
-                                      .dy = image(t.storage, l.y(n)),
-                                      .dw = plain(DType::f32, l.filters())},
-                 {}, l.flops(n));
+  return searched(fmt::format("conv2d.backward_weight[{},{}]", l.convolution(n), t.name), t,
+                  Conv2dBackwardWeight{.params = l.params(),
+                                       .x = image(t.storage, l.x(n)),
+                                       .dy = image(t.storage, l.y(n)),
+                                       .dw = plain(DType::f32, l.filters())},
+                  {}, l.flops(n));
 }
 
 /// For a backend that does not fuse: convolution, pooling, ReLU.
@@ -128,8 +179,8 @@ Problem convolve_pool(const Layer& l, int64_t n, const Numbers& t) {
                                .y = image(t.storage, l.pooled(n)),
                                .argmax = image(DType::u8, l.pooled(n))};
   const Inputs inputs{.rounding = t.rounding, .scale = {{"w", l.scale()}}};
-  auto made = problem(fmt::format("conv2d_pool.forward[{},{}]", l.convolution(n), t.name), t, call, inputs,
-                      l.flops(n));
+  auto made = searched(fmt::format("conv2d_pool.forward[{},{}]", l.convolution(n), t.name), t, call, inputs,
+                       l.flops(n));
   made.place = [fused = made.place, call, inputs](Device& device,
                                                   const Selection& selection) -> std::unique_ptr<Work> {
     if (device.backend().conv2d_pool_forward) return fused(device, selection);
@@ -225,55 +276,6 @@ Problem pool_back(const Layer& l, int64_t n, const Numbers& t) {
                        {}, 0);
 }
 
-/// LSTM layers of both directions.
-struct Recurrent {
-  const char* name;
-  int64_t steps, inputs, hidden;
-
-  LstmForward forward(int64_t n, const Numbers& t) const {
-    return {.x = plain(t.storage, {steps, n, inputs}),
-            .w_ih = plain(t.storage, {2, 4 * hidden, inputs}),
-            .w_hh = plain(t.storage, {2, 4 * hidden, hidden}),
-            .b = plain(DType::f32, {2, 4 * hidden}),
-            .y = plain(t.storage, {steps, n, 2 * hidden}),
-            .reserve = plain(DType::u8, {0})};
-  }
-  Inputs values() const {
-    const float scale = 1 / std::sqrt(static_cast<float>(hidden));
-    return {.scale = {{"w_ih", scale}, {"w_hh", scale}, {"b", 0.1f}}};
-  }
-  double flops(int64_t n) const {
-    return 2 * static_cast<double>(steps * n) * static_cast<double>(8 * hidden) *
-           static_cast<double>(inputs + hidden);
-  }
-  std::string parameters(int64_t n, const Numbers& t) const {
-    return fmt::format("T={},N={},I={},H={},D=2,{}", steps, n, inputs, hidden, t.name);
-  }
-};
-
-Problem recur(const Recurrent& l, int64_t n, const Numbers& t) {
-  return problem(fmt::format("lstm.forward[{}]", l.parameters(n, t)), t, l.forward(n, t), l.values(),
-                 l.flops(n));
-}
-
-Problem recur_back(const Recurrent& l, int64_t n, const Numbers& t) {
-  const auto f = l.forward(n, t);
-  const auto gradient = [](const View& w) { return plain(DType::f32, w.shape); };
-  return problem_after(fmt::format("lstm.backward[{}]", l.parameters(n, t)), t, f,
-                       LstmBackward{.x = f.x,
-                                    .w_ih = f.w_ih,
-                                    .w_hh = f.w_hh,
-                                    .b = f.b,
-                                    .y = f.y,
-                                    .reserve = f.reserve,
-                                    .dy = f.y,
-                                    .dx = f.x,
-                                    .dw_ih = gradient(f.w_ih),
-                                    .dw_hh = gradient(f.w_hh),
-                                    .db = gradient(f.b)},
-                       {"y", "reserve"}, l.values(), 2 * l.flops(n));
-}
-
 /// Dense layers: `rows` of them for each sample of the batch.
 struct Dense {
   const char* name;
@@ -335,22 +337,6 @@ Problem cross_entropy(int64_t rows, int64_t classes, const Numbers& t) {
                               .loss = channels(rows),
                               .d_x = plain(DType::f32, {rows, classes})},
                  {.fill = {{"targets", [=](int64_t i) { return static_cast<float>(7 * i % classes); }}}}, 0);
-}
-
-Problem ctc(int64_t steps, int64_t n, int64_t classes, int64_t longest, const Numbers& t) {
-  const Fill label = [=](int64_t i) { return static_cast<float>(1 + (5 * i + i / 7) % (classes - 1)); };
-  return problem(
-      fmt::format("ctc.gradient[T={},N={},K={},L={},{}]", steps, n, classes, longest, t.name), t,
-      CtcLoss{.x = plain(t.storage, {steps, n, classes}),
-              .labels = plain(DType::i32, {n, longest}),
-              .label_lengths = plain(DType::i32, {n}),
-              .input_lengths = plain(DType::i32, {n}),
-              .loss = channels(n),
-              .d_x = plain(DType::f32, {steps, n, classes})},
-      {.fill = {{"labels", label},
-                {"label_lengths", [=](int64_t i) { return static_cast<float>(1 + 11 * i % longest); }},
-                {"input_lengths", [=](int64_t) { return static_cast<float>(steps); }}}},
-      0);
 }
 
 /// 28 bytes a parameter: reads the gradient, reads and writes weight and both moments.
@@ -445,12 +431,17 @@ std::vector<Family> families(Extents extents) {
     add_layer(l);
   }
   for (const auto& l : sizes.recurrent) {
-    add("lstm.forward", l.name, all_types, [=](int64_t n, const Numbers& t) { return recur(l, n, t); });
-    add("lstm.backward", l.name, all_types, [=](int64_t n, const Numbers& t) { return recur_back(l, n, t); });
+    add("lstm.forward", l.name, all_types,
+        [=](int64_t n, const Numbers& t) { return lstm_forward(l, n, t); });
+    add("lstm.backward", l.name, all_types,
+        [=](int64_t n, const Numbers& t) { return lstm_backward(l, n, t); });
   }
-  add("ctc.gradient", "", storage_types,
-      [=](int64_t n, const Numbers& t) { return ctc(sizes.steps, n, sizes.classes, sizes.longest, t); });
+  add("ctc.gradient", "", storage_types, [=](int64_t n, const Numbers& t) {
+    return ctc_gradient(sizes.steps, n, sizes.classes, sizes.longest, t);
+  });
   for (const auto& l : sizes.with_norm) {
+    add("conv2d_moments.forward", l.name, all_types,
+        [=](int64_t n, const Numbers& t) { return convolve_moments(l, n, t); });
     add_layer(l);
     add("batch_norm_pool.forward", l.name, storage_types,
         [=](int64_t n, const Numbers& t) { return normalise(l, n, t); });

@@ -26,6 +26,8 @@ Numbers widened(const Numbers&);
 /// |y - r| / |r|, Euclidean, that a right output may have.
 double tolerance_of(const Numbers&);
 
+struct Contender;
+
 struct Problem {
   std::string name;  ///< conv2d.forward[N=64,C=32,H=32,W=128,K=64,R=3,P=1,bf16]
   Cost cost;
@@ -33,6 +35,9 @@ struct Problem {
   std::function<std::vector<std::string>(Device&, const Selection&)> variants;
   /// Throws Unsupported if none takes it.
   std::function<std::unique_ptr<Work>(Device&, const Selection&)> place;
+  /// The vendor's ways that are to be searched, on CUDA; absent where its variants are all. Throws
+  /// DeviceError without its library, Refused where that does no such call.
+  std::function<std::vector<Contender>(Device&, const Selection&)> contenders = {};
 };
 
 /// Problems that differ in batch and type.

@@ -92,14 +92,20 @@ void* Memory::take(std::size_t bytes) {
 }
 
 void* Memory::place(const View& view) {
+  View placed = view;
+  placed.data = take(device_.backend().bytes(view));
+  forget(placed);
+  return placed.data;
+}
+
+void Memory::forget(const View& view) {
   const auto bytes = device_.backend().bytes(view);
-  auto* const memory = static_cast<std::byte*>(take(bytes));
+  auto* const memory = view.as<std::byte>();
   // Every byte 0xff is NaN in every type, and no index; whoever does not write shows.
   const std::vector<std::byte> nan(std::min<std::size_t>(bytes, 1 << 20), std::byte{0xff});
-  if (bytes == 0) return memory;
+  if (bytes == 0) return;
   device_.upload(memory, nan);
   device_.upload(memory + bytes - nan.size(), nan);
-  return memory;
 }
 
 void* Memory::given(const View& view, const std::string& name, const Inputs& inputs) {

@@ -34,6 +34,10 @@ class Work {
   /// Of each output the first and last so many elements, in row-major order, images NHWC. Opaque ones are
   /// left out. Waits for the stream.
   virtual Values outputs(std::int64_t most) = 0;
+  /// Whether a run changes what the next one reads.
+  virtual bool consumes() const { return false; }
+  /// Puts back what runs have changed. Waits for the stream.
+  virtual void restore() {}
 };
 
 /// Memory of a device that a call's operands lie in.
@@ -43,6 +47,8 @@ class Memory {
 
   /// Memory for a view, whose first and last elements are NaN.
   void* place(const View&);
+  /// Makes the first and last elements of a view NaN.
+  void forget(const View&);
   /// Memory with an input's values, for a view that lies as its call was written.
   void* given(const View&, const std::string& name, const Inputs&);
   /// Copies between placements, by the device's own kernel.
@@ -75,6 +81,16 @@ class CallWork final : public Work {
 
   /// Throws Unsupported if no variant takes the call.
   CallWork(Device& device, const Selection& selection, Call call, const Inputs& inputs, Written written = {})
+      : CallWork(
+            device,
+            [&](Call& described) {
+              return (device.backend().*test::operation<Call>.planner)(described, selection);
+            },
+            std::move(call), inputs, std::move(written)) {}
+
+  /// By a planner that is not a backend's.
+  CallWork(Device& device, const std::function<Plan<Call>(Call&)>& planner, Call call, const Inputs& inputs,
+           Written written = {})
       : device_(device), memory_(device), call_(std::move(call)), written_(std::move(written)) {
     const auto describe = [&](const std::string& name, View& view, const auto&) {
       if (const auto found = written_.views.find(name); found != written_.views.end()) {
@@ -84,7 +100,7 @@ class CallWork final : public Work {
       as_written_.emplace(name, view);
     };
     test::each_operand(call_, describe);
-    plan_ = (device.backend().*test::operation<Call>.planner)(call_, selection);
+    plan_ = planner(call_);
     test::each_operand(call_, [&](const std::string& name, View& view, const auto& operand) {
       const auto found = written_.views.find(name);
       if (found != written_.views.end() && same_placement(view, found->second)) {
@@ -111,6 +127,13 @@ class CallWork final : public Work {
   void run() override { plan_.run(call_, workspace_, device_.stream()); }
   const std::string& variant() const override { return plan_.variant; }
   const Call& call() const { return call_; }
+
+  /// What another plan is then to write anew.
+  void forget_outputs() {
+    test::each_operand(call_, [&](const std::string&, View& view, const auto& operand) {
+      if (operand.role == test::Role::output) memory_.forget(view);
+    });
+  }
 
   Values outputs(std::int64_t most) override {
     Values values;

@@ -155,9 +155,21 @@ TEST_F(Convolutions, take_no_engine_that_changes_bits_or_rounds_more_than_allowe
 
 TEST_F(Convolutions, are_searched_among_all_engines_that_a_bench_may_run) {
   auto call = small(DType::bf16);
-  std::vector<std::string> names;
-  for (const auto& each : all_plans(call, {})) names.push_back(each.variant);
-  EXPECT_THAT(names, testing::ElementsAre("engine 0, whose bits do not repeat", "engine 6", "engine 7"));
+  std::vector<std::string> names, refused;
+  for (const auto& each : all_plans(call, {})) try {
+      names.push_back(each.name);
+      each.plan();
+    } catch (const std::runtime_error& why) {
+      names.pop_back();
+      refused.push_back(each.name + ": " + why.what());
+    }
+  EXPECT_THAT(names, testing::ElementsAre("engine 0, whose bits do not repeat", "engine 6", "engine 7",
+                                          "engine 8", "engine 9"));
+  EXPECT_THAT(refused, testing::ElementsAre(HasSubstr("engine 1: transforms its operands"),
+                                            HasSubstr("engine 2: transforms its operands"),
+                                            HasSubstr("engine 3: rounds its operands"),
+                                            HasSubstr("engine 4: needs a workspace of"),
+                                            HasSubstr("fake: this engine makes no plan")));
 }
 
 TEST_F(Convolutions, with_widths_are_refused_by_name) {

@@ -10,6 +10,7 @@
 #include <random>
 
 #include "kernels/cuda/vendor/cudnn_ctc.h"
+#include "kernels/cuda/vendor/search.h"
 #include "kernels/cuda/vendor/variants.h"
 #include "kernels/reference/backend.h"
 #include "tests/cases/ctc.h"
@@ -209,6 +210,17 @@ TEST_F(VendorCtc, bits_do_not_depend_on_the_schedule_and_there_are_no_races) {
     const auto raced = by_cudnn(b, {.schedule = {.seed = seed, .look_for = Schedule::LookFor::races}});
     EXPECT_EQ(raced.report, "") << seed;
   }
+}
+
+TEST_F(VendorCtc, is_searched_in_both_algorithms_and_trains_by_the_deterministic_one) {
+  auto call = described(Batch(mixed), {});
+  const auto all = cuda::all_plans(call, {});
+  ASSERT_THAT(all, testing::SizeIs(2));
+  EXPECT_EQ(all[0].name, "deterministic");
+  EXPECT_EQ(all[1].name, "non-deterministic");
+  const auto bytes = first_variant<CtcLoss>("ctc", cuda::vendor_variants(call), call, {}).workspace_bytes;
+  EXPECT_EQ(all[0].plan().workspace_bytes, bytes);
+  EXPECT_EQ(all[1].plan().workspace_bytes, bytes + 4000);
 }
 
 TEST_F(VendorCtc, refuses_what_cudnn_does_not_do_as_the_contract_says) {

@@ -19,7 +19,9 @@ struct cudnnCTCLossStruct {
 
 namespace {
 
-constexpr size_t workspace_bytes = 1000;
+constexpr size_t workspace_bytes(cudnnCTCLossAlgo_t algorithm) {
+  return algorithm == CUDNN_CTC_LOSS_ALGO_DETERMINISTIC ? 1000 : 5000;
+}
 
 using Row = std::vector<double>;
 
@@ -93,8 +95,8 @@ cudnnStatus_t cudnnSetCTCLossDescriptor_v9(cudnnCTCLossDescriptor_t ctc, cudnnDa
 cudnnStatus_t cudnnGetCTCLossWorkspaceSize_v8(cudnnHandle_t, cudnnCTCLossAlgo_t algorithm,
                                               cudnnCTCLossDescriptor_t, cudnnTensorDescriptor_t x,
                                               cudnnTensorDescriptor_t d_x, size_t* bytes) {
-  if (algorithm != CUDNN_CTC_LOSS_ALGO_DETERMINISTIC || x->dims != d_x->dims) return CUDNN_STATUS_BAD_PARAM;
-  *bytes = workspace_bytes;
+  if (x->dims != d_x->dims) return CUDNN_STATUS_BAD_PARAM;
+  *bytes = workspace_bytes(algorithm);
   return CUDNN_STATUS_SUCCESS;
 }
 
@@ -103,9 +105,7 @@ cudnnStatus_t cudnnCTCLoss_v8(cudnnHandle_t, cudnnCTCLossAlgo_t algorithm, cudnn
                               const int label_lengths[], const int input_lengths[], void* loss_memory,
                               cudnnTensorDescriptor_t d_x_shape, void* d_x_memory, size_t bytes,
                               void* workspace) {
-  if (algorithm != CUDNN_CTC_LOSS_ALGO_DETERMINISTIC || x_shape->dims != d_x_shape->dims ||
-      bytes != workspace_bytes)
-    return CUDNN_STATUS_BAD_PARAM;
+  if (x_shape->dims != d_x_shape->dims || bytes != workspace_bytes(algorithm)) return CUDNN_STATUS_BAD_PARAM;
   std::memset(workspace, 0xff, bytes);
   const int samples = x_shape->dims[1], classes = x_shape->dims[2];
   const auto at = [&](std::size_t t, int n, std::size_t k) {

@@ -106,6 +106,14 @@ Tensor& result(Memory& memory, const Node& tensor) {
   return memory[id_of(tensor)] = Tensor(shape_of(tensor));
 }
 
+const Node& result_of(const Node& op) {
+  return op.node(op.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR
+                     ? CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y
+                 : op.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR
+                     ? CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX
+                     : CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW);
+}
+
 void convolve(const Node& op, Memory& memory) {
   if (op.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR) {
     const auto& x = memory.at(id_of(op.node(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X)));
@@ -279,8 +287,9 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t, cudnnBackendDescriptor_t plan,
                                   cudnnBackendDescriptor_t pack) {
   const auto ids = of(pack)->all<std::int64_t>(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS);
   const auto data = of(pack)->all<void*>(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS);
-  if (fake::engines[of(plan)->engine].workspace > 0 &&
-      !of(pack)->one<void*>(CUDNN_ATTR_VARIANT_PACK_WORKSPACE))
+  const auto& engine = fake::engines[of(plan)->engine];
+  if (engine.run == fake::Run::fails) return fail(CUDNN_STATUS_EXECUTION_FAILED, "fake: this engine fails");
+  if (engine.workspace > 0 && !of(pack)->one<void*>(CUDNN_ATTR_VARIANT_PACK_WORKSPACE))
     return fail(CUDNN_STATUS_BAD_PARAM, "fake: no workspace");
   std::map<std::int64_t, const Node*> tensors;
   const auto operations = of(plan)->graph->all<const Node*>(CUDNN_ATTR_OPERATIONGRAPH_OPS);
@@ -297,6 +306,12 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t, cudnnBackendDescriptor_t plan,
   }
   for (const auto* const op : operations)
     op->type == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR ? apply(*op, memory) : convolve(*op, memory);
+  if (engine.run == fake::Run::wrong) {
+    const auto& last = operations.back()->type == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR
+                           ? operations.back()->node(CUDNN_ATTR_OPERATION_POINTWISE_YDESC)
+                           : result_of(*operations.back());
+    for (double& value : memory[id_of(last)].values()) value = -value;
+  }
   for (std::size_t i = 0; i < ids.size(); ++i) memory[ids[i]].store(view_of(*tensors[ids[i]], data[i]));
   return CUDNN_STATUS_SUCCESS;
 }

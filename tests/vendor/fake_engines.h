@@ -6,15 +6,28 @@
 namespace scrawl::fake {
 
 enum class Plan : bool { made, not_made };
+enum class Run : std::uint8_t { right, wrong, fails };
 
 struct Engine {
   bool has_note;
   int note;  ///< a cudnnBackendNumericalNote_t
   std::int64_t workspace;
   Plan plan;
+  Run run = Run::right;
 };
 
-enum Number { changing_bits, winograd, fft, narrowing, huge_workspace, no_plan, tensor_cores, plain };
+enum Number {
+  changing_bits,
+  winograd,
+  fft,
+  narrowing,
+  huge_workspace,
+  no_plan,
+  tensor_cores,
+  plain,
+  erring,
+  failing
+};
 
 inline constexpr Engine engines[] = {
     {true, 4, 0, Plan::made},  // CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC
@@ -25,6 +38,8 @@ inline constexpr Engine engines[] = {
     {false, 0, 0, Plan::not_made},
     {true, 0, 4096, Plan::made},  // CUDNN_NUMERICAL_NOTE_TENSOR_CORE
     {false, 0, 64, Plan::made},
+    {false, 0, 0, Plan::made, Run::wrong},
+    {false, 0, 0, Plan::made, Run::fails},
 };
 
 }  // namespace scrawl::fake

@@ -24,10 +24,8 @@ Plan<Call> plan_of(const Call& call, std::shared_ptr<CudnnHandle> handle, Engine
   const auto engine_bytes = piece(bytes);
   if constexpr (std::is_same_v<Call, Conv2dBackwardWeight>)
     if (call.db.present()) bytes = engine_bytes + column_sums_bytes(pixels_of(call.dy), call.db.shape[0]);
-  auto shared = std::make_shared<const EnginePlan>(std::move(engine));
-  auto name = shared->name();
-  return {.variant = std::move(name),
-          .workspace_bytes = bytes,
+  const auto shared = std::make_shared<const EnginePlan>(std::move(engine));
+  return {.workspace_bytes = bytes,
           .run = [shared, handle, engine_bytes](const Call& c, Bytes workspace, Stream stream) {
             shared->run(*handle, operands_of(c), workspace, stream);
             if constexpr (std::is_same_v<Call, Conv2dBackwardWeight>)
@@ -46,14 +44,21 @@ Plan<Call> plan(Call& call, const Selection& selection) {
 }
 
 template <class Call>
-std::vector<Plan<Call>> plans(Call& call, const Selection& selection) {
+std::vector<OfferedPlan<Call>> offers(Call& call, const Selection& selection) {
   const auto graph = graph_of(cudnn(), call);
   const auto handle = cudnn_handle();
   auto limits = limits_of(input_type(call), selection);
   limits.repeats = EngineLimits::Repeats::not_needed;
-  std::vector<Plan<Call>> all;
-  auto engines = handle->plan([&](cudnnHandle_t own) { return graph.plans({.handle = own}, limits); });
-  for (auto& engine : engines) all.push_back(plan_of(call, handle, std::move(engine)));
+  std::vector<OfferedPlan<Call>> all;
+  for (auto& engine : handle->plan([&](cudnnHandle_t own) { return graph.offers({.handle = own}); })) {
+    auto name = engine.name();
+    const auto offer = std::make_shared<EngineOffer>(std::move(engine));
+    all.push_back({.name = std::move(name), .plan = [=] {
+                     return plan_of(call, handle, handle->plan([&](cudnnHandle_t own) {
+                       return std::move(*offer).plan({.handle = own}, limits);
+                     }));
+                   }});
+  }
   return all;
 }
 
@@ -72,14 +77,15 @@ std::span<const Variant<Conv2dBackwardWeight>> vendor_variants(const Conv2dBackw
   return variants<Conv2dBackwardWeight>;
 }
 
-std::vector<Plan<Conv2dForward>> all_plans(Conv2dForward& call, const Selection& selection) {
-  return plans(call, selection);
+std::vector<OfferedPlan<Conv2dForward>> all_plans(Conv2dForward& call, const Selection& selection) {
+  return offers(call, selection);
 }
-std::vector<Plan<Conv2dBackwardData>> all_plans(Conv2dBackwardData& call, const Selection& selection) {
-  return plans(call, selection);
+std::vector<OfferedPlan<Conv2dBackwardData>> all_plans(Conv2dBackwardData& call, const Selection& selection) {
+  return offers(call, selection);
 }
-std::vector<Plan<Conv2dBackwardWeight>> all_plans(Conv2dBackwardWeight& call, const Selection& selection) {
-  return plans(call, selection);
+std::vector<OfferedPlan<Conv2dBackwardWeight>> all_plans(Conv2dBackwardWeight& call,
+                                                         const Selection& selection) {
+  return offers(call, selection);
 }
 
 }  // namespace scrawl::cuda

@@ -55,6 +55,7 @@ struct Cudnn {
   Function<decltype(cudnnGetRNNTempSpaceSizes)> rnn_spaces{library, "cudnnGetRNNTempSpaceSizes"};
   Function<decltype(cudnnGetRNNWeightSpaceSize)> rnn_weight_bytes{library, "cudnnGetRNNWeightSpaceSize"};
   Function<decltype(cudnnGetRNNWeightParams)> rnn_weight{library, "cudnnGetRNNWeightParams"};
+  Function<decltype(cudnnBuildRNNDynamic)> build_rnn{library, "cudnnBuildRNNDynamic"};
   Function<decltype(cudnnRNNForward)> rnn_forward{library, "cudnnRNNForward"};
   Function<decltype(cudnnRNNBackwardData_v8)> rnn_backward_data{library, "cudnnRNNBackwardData_v8"};
   Function<decltype(cudnnRNNBackwardWeights_v8)> rnn_backward_weight{library, "cudnnRNNBackwardWeights_v8"};

@@ -8,9 +8,6 @@ namespace scrawl::cuda {
 
 namespace {
 
-/// The other one's bits change from run to run.
-constexpr auto algorithm = CUDNN_CTC_LOSS_ALGO_DETERMINISTIC;
-
 /// Room for what stands for an empty label, too.
 std::int64_t most_symbols(const CtcLoss& c) { return std::max<std::int64_t>(c.labels.shape[1], 1); }
 
@@ -32,15 +29,16 @@ void refuse_beyond_cudnn(const CtcLoss& c) {
   refuse_empty(c.x);
 }
 
-CudnnCtc::CudnnCtc(const Cudnn& cudnn, cudnnHandle_t handle, const CtcLoss& c)
+CudnnCtc::CudnnCtc(const Cudnn& cudnn, cudnnHandle_t handle, const CtcLoss& c, cudnnCTCLossAlgo_t algorithm)
     : cudnn_(cudnn),
+      algorithm_(algorithm),
       x_(tensor(cudnn, CUDNN_DATA_FLOAT, {c.x.shape[0], c.x.shape[1], c.x.shape[2]})),
       ctc_(cudnn, cudnn.create_ctc, cudnn.destroy_ctc) {
   const auto symbols = most_symbols(c);
   cudnn.check(cudnn.set_ctc(ctc_.get(), CUDNN_DATA_FLOAT, CUDNN_LOSS_NORMALIZATION_SOFTMAX,
                             CUDNN_CTC_ZERO_OOB_GRADIENTS, checked_int(symbols)),
               "a CTC");
-  cudnn.check(cudnn.ctc_workspace(handle, algorithm, ctc_.get(), x_.get(), x_.get(), &own_bytes_),
+  cudnn.check(cudnn.ctc_workspace(handle, algorithm_, ctc_.get(), x_.get(), x_.get(), &own_bytes_),
               "the size of CTC's workspace");
   const auto samples = c.x.shape[1];
   label_lengths_ = piece(bytes_of(samples * symbols));
@@ -56,7 +54,7 @@ PackedLabels CudnnCtc::packed(Bytes workspace) const {
 void CudnnCtc::run(cudnnHandle_t handle, const CtcLoss& c, Bytes workspace) const {
   const auto labels = packed(workspace);
   // Without a gradient its memory is null, and its description still that of x.
-  cudnn_.check(cudnn_.ctc_loss(handle, algorithm, ctc_.get(), x_.get(), c.x.data, labels.labels,
+  cudnn_.check(cudnn_.ctc_loss(handle, algorithm_, ctc_.get(), x_.get(), c.x.data, labels.labels,
                                labels.label_lengths, labels.input_lengths, c.loss.data, x_.get(),
                                c.d_x.present() ? c.d_x.data : nullptr, own_bytes_, workspace.data() + own_),
                "CTC");

@@ -10,7 +10,8 @@ class CudnnCtc {
  public:
   /// Throws Refused where cuDNN does not do the call as the contract says, or DeviceError with what it does
   /// not take.
-  CudnnCtc(const Cudnn&, cudnnHandle_t, const CtcLoss&);
+  CudnnCtc(const Cudnn&, cudnnHandle_t, const CtcLoss&,
+           cudnnCTCLossAlgo_t = CUDNN_CTC_LOSS_ALGO_DETERMINISTIC);
 
   /// Packed labels and cuDNN's own.
   std::size_t workspace_bytes() const { return own_ + own_bytes_; }
@@ -21,6 +22,7 @@ class CudnnCtc {
 
  private:
   const Cudnn& cudnn_;
+  cudnnCTCLossAlgo_t algorithm_;
   OwnedTensor x_;
   Owned<cudnnCTCLossDescriptor_t> ctc_;
   std::size_t label_lengths_ = 0, input_lengths_ = 0, own_ = 0;  ///< where they begin in the workspace

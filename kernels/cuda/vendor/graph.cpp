@@ -196,72 +196,48 @@ Descriptor Graph::finished(const PlannedFor& gpu) const {
   return graph;
 }
 
-template <class Take>
-std::string Graph::each(const PlannedFor& gpu, const EngineLimits& limits,
-                        std::span<const cudnnBackendHeurMode_t> modes, Take&& take) const {
-  const auto graph = std::make_shared<const Descriptor>(finished(gpu));
-  std::string faults;
-  for (const auto mode : modes) try {
-      Descriptor heuristic(cudnn_, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
-      heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, *graph)
-          .set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
-      if (gpu.properties) heuristic.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, *gpu.properties);
-      heuristic.finalize("a heuristic");
-      for (auto& config :
-           heuristic.descriptors(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR)) {
-        Descriptor engine(cudnn_, CUDNN_BACKEND_ENGINE_DESCRIPTOR);
-        config.get(CUDNN_ATTR_ENGINECFG_ENGINE, engine);
-        const auto number = engine.number(CUDNN_ATTR_ENGINE_GLOBAL_INDEX);
-        const auto notes = engine.values<cudnnBackendNumericalNote_t>(
-            CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
-        auto fault = fault_of(notes, limits);
-        if (fault.empty()) try {
-            Descriptor plan(cudnn_, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-            if (gpu.handle) plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &gpu.handle);
-            if (gpu.properties) plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *gpu.properties);
-            plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config).finalize("a plan");
-            EnginePlan made(parts_, graph, std::move(config), std::move(plan));
-            made.engine_ = number;
-            made.is_repeatable_ =
-                std::ranges::find(notes, CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC) == notes.end();
-            if (made.workspace_bytes() > limits.most_workspace)
-              fault = fmt::format("needs a workspace of {} bytes, more than {}", made.workspace_bytes(),
-                                  limits.most_workspace);
-            else if (!take(std::move(made)))
-              return faults;
-          } catch (const DeviceError& error) {
-            fault = error.what();
-          }
-        if (!fault.empty()) faults += fmt::format("\n    engine {}: {}", number, fault);
-      }
-    } catch (const DeviceError& error) {
-      faults += fmt::format("\n    heuristic {}: {}", name_of(mode), error.what());
-    }
-  return faults;
+std::vector<EngineOffer> Graph::offers(const PlannedFor& gpu, std::shared_ptr<const Descriptor> graph,
+                                       cudnnBackendHeurMode_t mode) const {
+  Descriptor heuristic(cudnn_, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
+  heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, *graph)
+      .set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
+  if (gpu.properties) heuristic.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, *gpu.properties);
+  heuristic.finalize("a heuristic");
+  std::vector<EngineOffer> found;
+  for (auto& config :
+       heuristic.descriptors(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR))
+    found.emplace_back(parts_, graph, std::move(config));
+  return found;
 }
 
 EnginePlan Graph::plan(const PlannedFor& gpu, const EngineLimits& limits) const {
-  static constexpr cudnnBackendHeurMode_t modes[] = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK};
-  std::vector<EnginePlan> found;
-  const auto faults = each(gpu, limits, modes, [&](EnginePlan plan) {
-    found.push_back(std::move(plan));
-    return false;
-  });
-  if (found.empty())
-    throw Refused("cuDNN: no engine takes this call:{}",
-                  faults.empty() ? " its heuristics name none" : faults);
-  return std::move(found.front());
+  const auto graph = std::make_shared<const Descriptor>(finished(gpu));
+  std::string faults;
+  for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) try {
+      for (auto& offer : offers(gpu, graph, mode)) try {
+          return std::move(offer).plan(gpu, limits);
+        } catch (const std::runtime_error& fault) {
+          faults += fmt::format("\n    engine {}: {}", offer.number(), fault.what());
+        }
+    } catch (const DeviceError& error) {
+      faults += fmt::format("\n    heuristic {}: {}", name_of(mode), error.what());
+    }
+  throw Refused("cuDNN: no engine takes this call:{}", faults.empty() ? " its heuristics name none" : faults);
 }
 
-std::vector<EnginePlan> Graph::plans(const PlannedFor& gpu, const EngineLimits& limits) const {
-  static constexpr cudnnBackendHeurMode_t modes[] = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B,
-                                                     CUDNN_HEUR_MODE_FALLBACK};
-  std::vector<EnginePlan> found;
-  each(gpu, limits, modes, [&](EnginePlan plan) {
-    found.push_back(std::move(plan));
-    return true;
-  });
-  return found;
+std::vector<EngineOffer> Graph::offers(const PlannedFor& gpu) const {
+  const auto graph = std::make_shared<const Descriptor>(finished(gpu));
+  std::vector<EngineOffer> all;
+  std::string faults;
+  for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) try {
+      for (auto& offer : offers(gpu, graph, mode)) all.push_back(std::move(offer));
+    } catch (const DeviceError& error) {
+      faults += fmt::format("\n    heuristic {}: {}", name_of(mode), error.what());
+    }
+  if (all.empty())
+    throw Refused("cuDNN: no engine takes this call:{}",
+                  faults.empty() ? " its heuristics name none" : faults);
+  return all;
 }
 
 // ---------------------------------------------------------------------------------------------------- plans
@@ -274,8 +250,32 @@ EnginePlan::EnginePlan(std::shared_ptr<const GraphParts> parts, std::shared_ptr<
       plan_(std::move(plan)),
       workspace_bytes_(static_cast<std::size_t>(plan_.number(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE))) {}
 
-std::string EnginePlan::name() const {
-  return fmt::format("engine {}{}", engine_, is_repeatable_ ? "" : ", whose bits do not repeat");
+EngineOffer::EngineOffer(std::shared_ptr<const GraphParts> parts, std::shared_ptr<const Descriptor> graph,
+                         Descriptor engine_config)
+    : parts_(std::move(parts)), graph_(std::move(graph)), engine_config_(std::move(engine_config)) {
+  Descriptor engine(engine_config_.cudnn(), CUDNN_BACKEND_ENGINE_DESCRIPTOR);
+  engine_config_.get(CUDNN_ATTR_ENGINECFG_ENGINE, engine);
+  number_ = engine.number(CUDNN_ATTR_ENGINE_GLOBAL_INDEX);
+  notes_ = engine.values<cudnnBackendNumericalNote_t>(
+      CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
+}
+
+std::string EngineOffer::name() const {
+  const bool repeats = std::ranges::find(notes_, CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC) == notes_.end();
+  return fmt::format("engine {}{}", number_, repeats ? "" : ", whose bits do not repeat");
+}
+
+EnginePlan EngineOffer::plan(const PlannedFor& gpu, const EngineLimits& limits) && {
+  if (const auto fault = fault_of(notes_, limits); !fault.empty()) throw Refused("{}", fault);
+  Descriptor plan(engine_config_.cudnn(), CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+  if (gpu.handle) plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &gpu.handle);
+  if (gpu.properties) plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *gpu.properties);
+  plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, engine_config_).finalize("a plan");
+  EnginePlan made(parts_, graph_, std::move(engine_config_), std::move(plan));
+  if (made.workspace_bytes() > limits.most_workspace)
+    throw Refused("needs a workspace of {} bytes, more than {}", made.workspace_bytes(),
+                  limits.most_workspace);
+  return made;
 }
 
 void EnginePlan::run(CudnnHandle& handle, std::span<void* const> operands, Bytes workspace,

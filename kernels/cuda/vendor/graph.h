@@ -77,20 +77,37 @@ class EnginePlan {
              Descriptor engine_config, Descriptor plan);
 
   std::size_t workspace_bytes() const { return workspace_bytes_; }
-  std::string name() const;  ///< "engine 17, deterministic"
 
   /// `operands` in the order in which the graph got them. Throws DeviceError, for operands that are not
   /// aligned to graph_alignment also.
   void run(CudnnHandle&, std::span<void* const> operands, Bytes workspace, Stream) const;
 
  private:
-  friend class Graph;
   std::shared_ptr<const GraphParts> parts_;
   std::shared_ptr<const Descriptor> graph_;
   Descriptor engine_config_, plan_;
   std::size_t workspace_bytes_;
-  std::int64_t engine_ = 0;
-  bool is_repeatable_ = true;
+};
+
+/// An engine that cuDNN's heuristics name for a graph.
+class EngineOffer {
+ public:
+  EngineOffer(std::shared_ptr<const GraphParts>, std::shared_ptr<const Descriptor> graph,
+              Descriptor engine_config);
+
+  std::int64_t number() const { return number_; }
+  std::string name() const;  ///< "engine 17", or "engine 0, whose bits do not repeat"
+
+  /// Once. May compile kernels, which takes seconds. Throws Refused for what the limits leave out,
+  /// DeviceError with what cuDNN does not take.
+  EnginePlan plan(const PlannedFor&, const EngineLimits&) &&;
+
+ private:
+  std::shared_ptr<const GraphParts> parts_;
+  std::shared_ptr<const Descriptor> graph_;
+  Descriptor engine_config_;
+  std::int64_t number_;
+  std::vector<cudnnBackendNumericalNote_t> notes_;
 };
 
 /// What kernels of cuDNN want of each operand's address, in bytes.
@@ -121,18 +138,17 @@ class Graph {
   /// The first engine within the limits, as cuDNN's heuristics order them. Throws Refused with why each was
   /// not taken.
   EnginePlan plan(const PlannedFor&, const EngineLimits&) const;
-  /// All of them, for a search by time.
-  std::vector<EnginePlan> plans(const PlannedFor&, const EngineLimits&) const;
+  /// Every engine that its heuristics name, for a search by time.
+  std::vector<EngineOffer> offers(const PlannedFor&) const;
 
  private:
   enum class Kind : std::uint8_t { operand, scalar, between };
   const Descriptor& tensor(cudnnDataType_t, std::span<const std::int64_t> dims,
                            std::span<const std::int64_t> strides, Kind);
   Descriptor finished(const PlannedFor&) const;
-  /// Calls take(plan) with each engine that can be had, until that is false.
-  template <class Take>
-  std::string each(const PlannedFor&, const EngineLimits&, std::span<const cudnnBackendHeurMode_t>,
-                   Take&& take) const;
+  /// Throws DeviceError where a heuristic knows nothing of the graph.
+  std::vector<EngineOffer> offers(const PlannedFor&, std::shared_ptr<const Descriptor> graph,
+                                  cudnnBackendHeurMode_t) const;
 
   const Cudnn& cudnn_;
   std::shared_ptr<GraphParts> parts_ = std::make_shared<GraphParts>();

@@ -10,7 +10,9 @@ namespace {
 
 constexpr int gates = 4;  // i, f, g, o: cuDNN's numbers 0 to 3 for x, 4 to 7 for h
 
+/// Products of f16 are made on tensor cores where that is asked for alone.
 cudnnMathType_t math(const Rnn::Problem& p) {
+  if (p.type == DType::f16) return CUDNN_TENSOR_OP_MATH;
   const bool is_exact = p.type == DType::f32 && p.f32_products == F32Products::exact;
   return is_exact ? CUDNN_FMA_MATH : CUDNN_DEFAULT_MATH;
 }
@@ -40,6 +42,8 @@ Rnn::Rnn(const Cudnn& cudnn, cudnnHandle_t handle, const Problem& p)
   };
   describe(x_, p.inputs);
   describe(y_, p.directions * p.hidden);
+  if (p.algorithm == CUDNN_RNN_ALGO_PERSIST_DYNAMIC)
+    cudnn.check(cudnn.build_rnn(handle, rnn_.get(), checked_int(p.samples)), "a kernel for an LSTM");
   cudnn.check(cudnn.rnn_weight_bytes(handle, rnn_.get(), &weight_bytes_), "the size of weights");
   cudnn.check(cudnn.rnn_spaces(handle, rnn_.get(), p.mode, x_.get(), &workspace_bytes_, &reserve_bytes_),
               "the size of workspaces");
