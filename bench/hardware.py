@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes bench/HARDWARE.md: what has run on which GPU, from the reports of tools/gpu_check.sh in bench/results/.
 
-    python3 bench/hardware.py build/release/bench/kernels/bench_kernels           # writes it anew
-    python3 bench/hardware.py build/release/bench/kernels/bench_kernels --check   # exits with 1 if it is not this
+    python3 bench/hardware.py build/release/tools/scrawl           # writes it anew
+    python3 bench/hardware.py build/release/tools/scrawl --check   # exits with 1 if it is not this
 
 A report is bench/results/GPU-PART.json, PART as in gpu_check.sh. What there is comes from the program, which plans every
 problem on simt, from the tests' sources and from gpu_check.sh; predictions are what bench_static left in bench/results/.
@@ -46,7 +46,7 @@ QUESTIONS = (
 
 INTRODUCTION = """# What has run on which GPU
 
-Generated: `python3 bench/hardware.py build/release/bench/kernels/bench_kernels`. Every row says on which GPU it ran, or that it
+Generated: `python3 bench/hardware.py build/release/tools/scrawl`. Every row says on which GPU it ran, or that it
 {never}. A figure comes from a report in `bench/results/`; what stands under "predicted, not measured" is neither.
 
 ```
@@ -126,7 +126,7 @@ def correctness(found):
 
 def listing(program):
     """What there is: [{operation, layer, type, variant, name}]."""
-    command = [program, "--list", "--device", "simt"]
+    command = [program, "bench", "--list", "--json", "-", "--device", "simt"]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -285,7 +285,7 @@ def document(folder, listed):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program", help="bench_kernels, built with simt")
+    parser.add_argument("program", help="scrawl, built with simt")
     parser.add_argument("--results", type=pathlib.Path, default=FOLDER / "results")
     parser.add_argument("--file", type=pathlib.Path, default=FOLDER / "HARDWARE.md")
     parser.add_argument("--check", action="store_true")

@@ -76,6 +76,7 @@ int run(int argc, char** argv) {
   add_inspect(app, action);
   add_data(app, action);
   add_devices(app, action);
+  add_bench(app, action);
   try {
     check_command(app, argc > 1 ? argv[1] : "");
     try {

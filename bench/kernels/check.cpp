@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "bench/kernels/reference_device.h"
+
 namespace scrawl::bench {
 
 namespace {
@@ -53,9 +55,18 @@ std::optional<std::vector<std::string>> all_before(const Problem& problem, Devic
   return names;
 }
 
-std::optional<std::string> Checks::problem_of(const Family& family, const Numbers& numbers,
-                                              const std::string& variant, KernelSet kernels) {
-  const auto small = family.make(family.check_batch, numbers);
+Checks::Checks(Device& device)
+    : device_(device), extents_(device.name() == "cpu" ? Extents::small : Extents::few) {
+  if (extents_ == Extents::small)
+    judge_ = std::make_unique<ReferenceDevice>();
+  else
+    judge_ = open_device({.device = "cpu"});
+}
+
+std::optional<std::string> Checks::problem_of(const Name& name, const std::string& variant,
+                                              KernelSet kernels) {
+  const auto few = smaller(name, extents_);
+  const auto small = bench::problem_of(few);
   const auto key = small.name + variant;
   if (const auto known = known_.find(key); known != known_.end()) return known->second;
   auto& result = known_[key];
@@ -70,14 +81,14 @@ std::optional<std::string> Checks::problem_of(const Family& family, const Number
   if (!before) return result;
   auto expected = expected_.find(small.name);
   if (expected == expected_.end()) {
-    const auto work = family.make(family.check_batch, widened(numbers)).place(*cpu_, cpu_->selection());
+    const auto work = bench::problem_of(widened(few)).place(*judge_, judge_->selection());
     work->run();
     expected = expected_.emplace(small.name, work->outputs(all)).first;
   }
   selection.without = *before;
   const auto work = small.place(device_, selection);
   work->run();
-  result = difference(work->outputs(all), expected->second, tolerance_of(numbers));
+  result = difference(work->outputs(all), expected->second, tolerance_of(numbers_of(name)));
   return result;
 }
 

@@ -18,17 +18,19 @@ std::string difference(const Values& got, const Values& expected, double toleran
 std::optional<std::vector<std::string>> all_before(const Problem&, Device&, const Selection&,
                                                    const std::string& variant);
 
-/// Compares variants with the CPU at a small batch, by f32 operands that are rounded alike.
+/// Compares variants of a GPU with the CPU at a small batch, and those of a CPU with the reference at small
+/// extents, by f32 operands that are rounded alike.
 class Checks {
  public:
-  explicit Checks(Device& device) : device_(device), cpu_(open_device({.device = "cpu"})) {}
+  explicit Checks(Device&);
 
-  /// What is wrong; "" if nothing is; none where the variant takes no small batch.
-  std::optional<std::string> problem_of(const Family&, const Numbers&, const std::string& variant, KernelSet);
+  /// What is wrong; "" if nothing is; none where the variant takes no small extent.
+  std::optional<std::string> problem_of(const Name&, const std::string& variant, KernelSet);
 
  private:
   Device& device_;
-  std::unique_ptr<Device> cpu_;
+  std::unique_ptr<Device> judge_;
+  Extents extents_;
   std::map<std::string, Values> expected_;  ///< by name of the problem
   std::map<std::string, std::optional<std::string>> known_;
 };

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "bench/kernels/cudnn.h"
+#include "bench/kernels/name.h"
 #include "bench/kernels/problems.h"
 
 namespace scrawl::bench {
@@ -42,9 +43,10 @@ std::vector<std::string> walk(Selection selection, Plan plan) {
 }
 
 template <class Call>
-Problem problem(std::string name, const Numbers& numbers, const Call& call, Inputs inputs, double flops) {
+Problem problem(const Name& name, const Call& call, Inputs inputs, double flops) {
+  const auto numbers = numbers_of(name);
   inputs.rounding = numbers.rounding;
-  return {.name = std::move(name),
+  return {.name = name.text(),
           .cost = {flops, least_bytes(call)},
           .variants =
               [=](Device& device, const Selection& selection) {
@@ -62,11 +64,12 @@ Problem problem(std::string name, const Numbers& numbers, const Call& call, Inpu
 
 /// A call that cuDNN has many ways to do.
 template <class Call>
-Problem searched(std::string name, const Numbers& t, const Call& call, Inputs inputs, double flops) {
-  inputs.rounding = t.rounding;
-  auto made = problem(std::move(name), t, call, inputs, flops);
+Problem searched(const Name& name, const Call& call, Inputs inputs, double flops) {
+  const auto numbers = numbers_of(name);
+  inputs.rounding = numbers.rounding;
+  auto made = problem(name, call, inputs, flops);
   made.contenders = [=](Device& device, const Selection& selection) {
-    return cudnn_contenders(device, with_products(selection, t), call, inputs);
+    return cudnn_contenders(device, with_products(selection, numbers), call, inputs);
   };
   return made;
 }
@@ -74,8 +77,9 @@ Problem searched(std::string name, const Numbers& t, const Call& call, Inputs in
 /// The operands `names` of the backward are those of a forward, which runs first, by the variant of the same
 /// name where it has one.
 template <class Forward, class Backward>
-Problem problem_after(std::string name, const Numbers& numbers, const Forward& forward,
-                      const Backward& backward, std::vector<std::string> names, Inputs inputs, double flops) {
+Problem problem_after(const Name& name, const Forward& forward, const Backward& backward,
+                      std::vector<std::string> names, Inputs inputs, double flops) {
+  const auto numbers = numbers_of(name);
   inputs.rounding = numbers.rounding;
   const auto written_by = [=](Forward& done) {
     std::map<std::string, View> views;
@@ -93,7 +97,7 @@ Problem problem_after(std::string name, const Numbers& numbers, const Forward& f
       return plan(any);
     }
   };
-  return {.name = std::move(name),
+  return {.name = name.text(),
           .cost = {flops, least_bytes(backward)},
           .variants =
               [=](Device& device, const Selection& selection) {

@@ -1,12 +1,12 @@
 #pragma once
-/// What is timed: the calls of the two networks that must be fast (models/recipes/crnn.toml, cnn62.toml) and
-/// of the operations beside them, each by a name that is its repro.
+/// What is timed: a call, by a name that is its repro.
 
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "bench/kernels/name.h"
 #include "bench/kernels/work.h"
 #include "bench/report.h"
 
@@ -20,9 +20,10 @@ struct Numbers {
   DType rounding = DType::f32;  ///< of the inputs, whatever stores them
 };
 
-Numbers numbers_of(const std::string& name);
-/// The same inputs in f32, for a device that makes the check.
-Numbers widened(const Numbers&);
+Numbers numbers_of(const std::string& type);
+/// By a name's type, and its word `rounding`: the type that inputs are rounded to, where that is not their
+/// own.
+Numbers numbers_of(const Name&);
 /// |y - r| / |r|, Euclidean, that a right output may have.
 double tolerance_of(const Numbers&);
 
@@ -40,22 +41,24 @@ struct Problem {
   std::function<std::vector<Contender>(Device&, const Selection&)> contenders = {};
 };
 
-/// Problems that differ in batch and type.
-struct Family {
-  std::string operation;           ///< conv2d.forward
-  std::string layer;               ///< a2; "" where there is but one
-  std::vector<std::string> types;  ///< bf16, f16, tf32, f32
-  std::vector<std::int64_t> batches;
-  std::int64_t check_batch = 2;  ///< at which outputs are compared with another device's
-  std::function<Problem(std::int64_t batch, const Numbers&)> make;
-};
+/// Throws UsageError for a name that means nothing, with the nearest operations.
+Problem problem_of(const Name&);
 
-enum class Extents : std::uint8_t { networks, tiny };  ///< tiny: for simt
+/// What outputs are checked at: a few samples, rows or parameters; or small images and few steps, too.
+enum class Extents : std::uint8_t { few, small };
+Name smaller(const Name&, Extents);
 
-std::vector<Family> families(Extents);
+/// The same inputs in f32, for a device that makes the check.
+Name widened(Name);
+
+/// Whether a problem is of matrix products, which types decide how to make: tf32 has no meaning elsewhere.
+bool multiplies(const Name&);
+
+/// Every operation that has problems.
+std::vector<std::string> operations();
 
 /// Whose rates are the device's ceilings: a copy of so many bytes, and a square product.
-Problem copy_of(std::int64_t bytes);
-Problem square_product(std::int64_t side, const Numbers&);
+Name copy_of(std::int64_t bytes);
+Name square_product(std::int64_t side, const std::string& type);
 
 }  // namespace scrawl::bench

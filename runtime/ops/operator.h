@@ -4,6 +4,7 @@
 /// An operator says which shapes it makes (`infer`), which kernel calls it turns into (`forward`,
 /// `backward`), and what it costs. It never runs anything: it emits calls, which the graph plans.
 
+#include <any>
 #include <concepts>
 #include <functional>
 #include <memory>
@@ -88,6 +89,8 @@ struct Step {
   std::vector<Access> access;
   /// Plans for a backend; may change the operands' placements.
   std::function<PlannedCall(const Backend&, const Selection&, std::span<View> operands)> plan;
+  /// The Call itself on these operands, for who looks at what is asked for.
+  std::function<std::any(std::span<const View> operands)> call_on;
 };
 
 /// Where an operator emits its calls. The graph implements it once for each node and phase.
@@ -129,11 +132,16 @@ Step make_step(std::string_view name, Planner<Call> Backend::*entry, Call call,
     step.tensors.push_back(b.tensor);
     step.access.push_back(b.access);
   }
-  step.plan = [name = step.call, entry, call = std::move(call), bindings = std::move(bindings)](
+  const auto on = [call, bindings](std::span<const View> operands) {
+    Call bound = call;
+    for (std::size_t i = 0; i < bindings.size(); ++i) bindings[i].slot(bound) = operands[i];
+    return bound;
+  };
+  step.call_on = on;
+  step.plan = [name = step.call, entry, on, bindings = std::move(bindings)](
                   const Backend& backend, const Selection& selection, std::span<View> operands) {
     if (!(backend.*entry)) throw Unsupported("backend {} has no {}", backend.name, name);
-    auto planned = std::make_shared<Call>(call);
-    for (std::size_t i = 0; i < bindings.size(); ++i) bindings[i].slot(*planned) = operands[i];
+    auto planned = std::make_shared<Call>(on(operands));
     auto plan = std::make_shared<Plan<Call>>((backend.*entry)(*planned, selection));
     for (std::size_t i = 0; i < bindings.size(); ++i) operands[i] = bindings[i].slot(*planned);
     return PlannedCall{plan->variant, plan->refused, plan->workspace_bytes,

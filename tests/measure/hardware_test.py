@@ -1,6 +1,6 @@
 """hardware.py puts what reports say into the right cells, and says so where there is none.
 
-hardware_test.py BENCH_KERNELS
+hardware_test.py SCRAWL
 """
 import copy
 import json

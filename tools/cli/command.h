@@ -19,6 +19,7 @@ void add_predict(CLI::App&, Action&);
 void add_inspect(CLI::App&, Action&);
 void add_data(CLI::App&, Action&);
 void add_devices(CLI::App&, Action&);
+void add_bench(CLI::App&, Action&);
 
 /// Checks the number that an option is given. CLI11's own checks print the largest double there is.
 CLI::Validator at_least(std::int64_t least);

@@ -1,0 +1,69 @@
+#pragma once
+/// Our kernels on a device, each variant by itself, beside the vendor's best and other peers, alternating in
+/// one run.
+///
+/// A variant's outputs are compared first: with the reference (on a GPU: with the CPU) at a small extent, and
+/// with the other variants' at the extent itself; one that is wrong is reported and not timed. The vendor's
+/// side is the best of all its plans, which are searched once a problem; its algorithms for LSTM and CTC have
+/// rows of their own.
+
+#include <memory>
+#include <optional>
+#include <set>
+
+#include "bench/kernels/check.h"
+#include "bench/kernels/search.h"
+#include "bench/kernels/sweep.h"
+#include "bench/peer.h"
+#include "bench/report.h"
+
+namespace scrawl::bench {
+
+struct BenchSettings {
+  double seconds = 0.15;      ///< of alternation a row
+  int least = 5, most = 100;  ///< rounds of it
+  double search_seconds = 2;  ///< for the vendor's best plan of a problem
+  enum class Against : std::uint8_t { nobody, vendor } against = Against::vendor;
+  PeerProcess* torch = nullptr;  ///< asked for the same names
+};
+
+class Bench {
+ public:
+  /// Device and report must outlive it. On simt nothing is timed: launches and lanes are counted.
+  Bench(Device&, Report&, const BenchSettings&);
+
+  /// The device's rates, for percents of the limit: of copies, and of products in these types.
+  void measure_ceilings(const std::vector<std::string>& types);
+
+  /// Adds rows of a problem to the report: each of our variants, cold and hot. In memory is one of ours, and
+  /// what it alternates with. Returns how many.
+  std::size_t measure(const Name&);
+
+  /// Why there is nobody from PyTorch beside some operations, each once.
+  const std::set<std::string>& left_out() const { return left_out_; }
+
+ private:
+  struct Placed;
+  struct Rivals;
+
+  Placed place(const Name&, const Problem&, const Selection&, const std::string& variant);
+  Rivals rivals_of(const Name&, const Problem&);
+  Found search_of(const Name&, const Problem&);
+  void add_torch(const Name&, Rivals&);
+  void report(const Attempt&);
+  Sampler sampler_of(Work&, Cache);
+  std::optional<Ceilings> ceilings(const std::string& type) const;
+  std::map<std::string, std::uint64_t> work_so_far() const;
+
+  Device& device_;
+  Report& report_;
+  BenchSettings settings_;
+  Checks checks_;
+  bool counts_;  ///< in place of times
+  std::unique_ptr<Clock> clock_;
+  std::unique_ptr<Work> flush_;
+  Values expected_;                        ///< outputs of the problem, by the first variant that was right
+  std::set<std::string> told_, left_out_;  ///< the vendor's rows; PyTorch's refusals
+};
+
+}  // namespace scrawl::bench
