@@ -166,11 +166,11 @@ void check(const Conv2dPoolForward& call, Widest widest) {
   const Operands operands("conv2d_pool_forward", widest, "x", call.x);
   const auto& pool = call.pool;
   operands.require(pool.kind == PoolKind::max, "pool: expected max, got average");
-  operands.require(pool.stride_h == pool.window_h && pool.stride_w == pool.window_w && pool.pad_h == 0 &&
-                       pool.pad_w == 0 && argmax_type(pool) == DType::u8,
-                   "pool: expected windows of up to 256 pixels, beside one another and without padding, got "
-                   "window {}x{} stride {}x{} pad {},{}",
-                   pool.window_h, pool.window_w, pool.stride_h, pool.stride_w, pool.pad_h, pool.pad_w);
+  operands.require(pools_in_tiles(pool),
+                   "pool: expected windows of 1, 2, 4, ... or {} pixels, beside one another and without "
+                   "padding, got window {}x{} stride {}x{} pad {},{}",
+                   most_pooled_pixels, pool.window_h, pool.window_w, pool.stride_h, pool.stride_w, pool.pad_h,
+                   pool.pad_w);
   const Shape convolved = conv2d_output(call.params, call.x.shape, call.w.shape);
   const Shape y = pool_output(pool, convolved);
   operands.storage("w", call.w, call.w.shape);
@@ -332,8 +332,14 @@ void check(const RunningUpdate& call, Widest widest) {
   const Operands operands("running_update", widest, "running", call.running, Main::companion);
   operands.rank("running", call.running, 1);
   operands.companion("value", call.value, call.running.shape);
-  if (call.widths.present()) operands.rank("widths", call.widths, 1);
-  if (call.widths.present()) operands.typed("widths", call.widths, DType::i32, call.widths.shape);
+  if (call.widths.present()) {
+    operands.rank("widths", call.widths, 1);
+    operands.typed("widths", call.widths, DType::i32, call.widths.shape);
+    const auto column = call.height * call.widths.shape[0];  // of all images
+    operands.require(column > 0 ? call.count % column == 0 : call.count == 0,
+                     "count: expected a multiple of {} x {}, height x images, got {}", call.height,
+                     call.widths.shape[0], call.count);
+  }
   operands.companion("control", call.control, {Control::count});
 }
 

@@ -22,4 +22,10 @@ Shape conv2d_output(const Conv2dParams& p, const Shape& x, const Shape& w) {
   return {x[0], w[0], height, width};
 }
 
+bool pools_in_tiles(const PoolParams& p) {
+  const auto pixels = p.window_h * p.window_w;
+  return p.kind == PoolKind::max && p.stride_h == p.window_h && p.stride_w == p.window_w && p.pad_h == 0 &&
+         p.pad_w == 0 && pixels > 0 && most_pooled_pixels % pixels == 0;
+}
+
 }  // namespace scrawl

@@ -8,7 +8,8 @@
 /// x, w, y: f32, bf16 or f16; sums in f32. dw, db are f32.
 /// Valid widths (i32, one a sample, or absent): columns of y at or beyond y_widths[n] are written as zero;
 /// operands are zero beyond their own widths, which whoever wrote them has seen to, so no other operand
-/// needs them. backward_data does the same for dx with x_widths.
+/// needs them. backward_data does the same for dx with x_widths. Widths are clamped to 0..the width of what
+/// they are of, whatever memory holds.
 /// No operand aliases another. Throws ShapeError.
 /// Source: Dumoulin & Visin, "A guide to convolution arithmetic for deep learning", 2016.
 
@@ -33,9 +34,8 @@ struct Conv2dForward {
 };
 
 /// y = max(z, 0), where z and argmax are what max pooling (pool.h) makes of the convolution f = none, which
-/// is never stored. y (N,K,P',Q'), argmax likewise, absent in inference. Windows lie beside one another
-/// (stride as window, no padding) and hold up to 256 pixels. convolved_widths are those of the convolution's
-/// result, y_widths those of y; both or none.
+/// is never stored. y (N,K,P',Q'), argmax likewise, absent in inference. Windows are as pools_in_tiles has
+/// it. convolved_widths are those of the convolution's result, y_widths those of y; both or none.
 struct Conv2dPoolForward {
   Conv2dParams params;
   PoolParams pool;
@@ -65,5 +65,12 @@ struct Conv2dBackwardWeight {
 
 /// (N,K,P,Q). Throws ShapeError, naming the axis, if the window does not fit or channels disagree.
 Shape conv2d_output(const Conv2dParams&, const Shape& x, const Shape& w);
+
+/// Pixels of the largest window that a convolution pools with, and a multiple of those of all others.
+inline constexpr std::int64_t most_pooled_pixels = 64;
+
+/// Whether windows are Conv2dPoolForward's, so that a tile of a convolution's result holds whole ones:
+/// maxima, beside one another (stride as window, no padding), of 1, 2, 4, ... or 64 pixels.
+bool pools_in_tiles(const PoolParams&);
 
 }  // namespace scrawl

@@ -8,8 +8,8 @@
 /// backward: g = dy (where relu: only where z > 0);  dbeta = sum g;  dgamma = sum g xhat;
 ///   dx = gamma inverse_deviation (g - dbeta / M - xhat dgamma / M),  xhat = (x - mean) inverse_deviation
 /// x, y (N,C,H,W) f32, bf16 or f16; everything per channel (C) f32; sums in f32 or wider.
-/// Valid widths (N) i32: pixels beyond take no part in the moments, y and dx are zero there. M = 0 or 1
-/// gives variance 0. y may alias x in inference only; dx may alias dy.
+/// Valid widths (N) i32, clamped to 0..W as in conv2d.h: pixels beyond take no part in the moments, y and dx
+/// are zero there. M = 0 or 1 gives variance 0. y may alias x in inference only; dx may alias dy.
 /// Source: Ioffe & Szegedy, 2015; running statistics as in PyTorch.
 
 #include "kernels/activation.h"
@@ -59,8 +59,8 @@ struct BatchNormPoolBackward {
 };
 
 /// running = (1 - momentum) running + momentum value correction, unless control[skip] is set (optimizer.h);
-/// correction = M / (M - 1) for the variance, 1 for the mean. M is `count`, or, where widths are given,
-/// height * sum of widths. running, value: (C) f32.
+/// correction = M / (M - 1) for the variance, 1 for the mean. M is `count` = N H W, or, where widths are
+/// given, `height` = H times the sum of widths, each clamped to 0..W. running, value: (C) f32.
 struct RunningUpdate {
   float momentum = 0.1f;
   enum class Moment : std::uint8_t { mean, variance } moment = Moment::mean;

@@ -18,8 +18,11 @@
 
 namespace scrawl {
 
-enum class Origin : std::uint8_t { native, vendor };                ///< our own kernel, or a library's
-enum class KernelSet : std::uint8_t { automatic, native, vendor };  ///< --kernels
+enum class Origin : std::uint8_t { native, vendor };  ///< our own kernel, or a library's
+
+/// --kernels. `vendor` leaves our own variants out wherever a list has a library's, which then has to take
+/// the call; what no library has at all (a copy, an optimiser's step) stays ours.
+enum class KernelSet : std::uint8_t { automatic, native, vendor };
 
 constexpr std::string_view name_of(KernelSet kernels) {
   switch (kernels) {
@@ -90,9 +93,12 @@ Plan<Call> first_variant(std::string_view operation, std::span<const Variant<Cal
   std::vector<Refusal> refused;
   Selection within = selection;  // of calls that a variant is made of
   within.without = {};
+  const bool has_vendor =
+      std::ranges::find(variants, Origin::vendor, &Variant<Call>::origin) != variants.end();
   for (const auto& variant : variants) {
-    const bool excluded = (selection.kernels == KernelSet::native && variant.origin == Origin::vendor) ||
-                          (selection.kernels == KernelSet::vendor && variant.origin == Origin::native);
+    const bool excluded =
+        (selection.kernels == KernelSet::native && variant.origin == Origin::vendor) ||
+        (selection.kernels == KernelSet::vendor && variant.origin == Origin::native && has_vendor);
     if (excluded) {
       refused.push_back(Refusal{std::string(variant.name), "left out by --kernels"});
       continue;

@@ -36,7 +36,7 @@ Shape pool_output(const PoolParams&, const Shape& x);
 DType argmax_type(const PoolParams&);
 
 /// Valid widths through a window along W: out[n] = floor((in[n] + pad_left + pad_right - extent) / stride)
-/// + 1 for in[n] > 0, at least 1 and at most the output's width; 0 stays 0. widths, out: (N) i32.
+/// + 1 for in[n] > 0, at least 1 and at most the output's width; else 0. widths, out: (N) i32.
 /// `extent` is dilation (S - 1) + 1.
 struct WindowWidths {
   std::int64_t extent = 1, stride = 1, pad_left = 0, pad_right = 0;

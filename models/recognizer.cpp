@@ -64,8 +64,7 @@ Recognizer::Shaped& Recognizer::program_for(const Batch& batch, NetworkUse use) 
   auto found = programs_.find(key);
   if (found == programs_.end()) {
     const auto network = build_network(recipe_, alphabet_.classes(), {batch.n, batch.w, longest}, use, type_);
-    const auto graph = decompose(network.graph, device_.backend());
-    auto plan = plan_program(lower(graph, {}), device_.backend(), selection_);
+    auto plan = plan_program(network.graph, {}, device_.backend(), selection_);
     found = programs_
                 .emplace(key, Shaped{std::make_unique<Program>(device_, storage_, arena_, std::move(plan)),
                                      network.frames})

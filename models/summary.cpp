@@ -106,7 +106,7 @@ json summarize(const Recipe& recipe, int classes, Device& device, int batch, boo
   const auto use = training ? NetworkUse::training : NetworkUse::prediction;
   const auto network =
       build_network(recipe, classes, {batch, 0, 32}, use, storage_type(recipe.training.precision));
-  const auto graph = decompose(network.graph, device.backend());
+  const auto graph = decompose(network.graph, device.backend(), selection);
   LowerOptions lowering;
   if (training) {
     lowering.loss = graph.outputs().at("loss");

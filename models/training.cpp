@@ -247,13 +247,12 @@ class Trainer {
     const auto type = storage_type(settings().precision);
     network_ = build_network(recipe_, alphabet_->classes(), {settings().batch, 0, longest},
                              NetworkUse::training, type);
-    const auto graph = decompose(network_.graph, device_.backend());
-    const auto loss = graph.outputs().at("loss");
-    LowerOptions lowering{.loss = loss, .seed = static_cast<std::uint32_t>(settings().seed)};
-    lowering.optimizer =
-        OptimizerSettings{.hyper = settings().optimizer, .clip = settings().clip, .decay = {}};
-    program_ = std::make_unique<Program>(device_, storage_, arena_,
-                                         plan_program(lower(graph, lowering), device_.backend(), selection_));
+    const LowerOptions lowering{
+        .loss = network_.loss,
+        .optimizer = OptimizerSettings{.hyper = settings().optimizer, .clip = settings().clip, .decay = {}},
+        .seed = static_cast<std::uint32_t>(settings().seed)};
+    program_ = std::make_unique<Program>(
+        device_, storage_, arena_, plan_program(network_.graph, lowering, device_.backend(), selection_));
     recognizer_ =
         std::make_unique<Recognizer>(device_, storage_, arena_, recipe_, *alphabet_, settings().precision);
   }
@@ -264,7 +263,7 @@ class Trainer {
     if (loaded_)
       load_weights(storage_, network_.graph, recipe_.layers.back().name, std::move(*loaded_),
                    *loaded_alphabet_, *alphabet_, loaded_path_);
-    set_control(Control::loss_scale, loss_scale(settings()));
+    storage_.set(Control::loss_scale, loss_scale(settings()));
   }
 
   /// tau log(share of the class): added to the logits in training only, it makes rare classes cost more.
@@ -291,11 +290,6 @@ class Trainer {
     }
     gradient_norm_ = control()[Control::gradient_norm];
     checkpoint_.reset();
-  }
-
-  void set_control(Control::Slot slot, float value) {
-    device_.upload(storage_.at(std::string(control_name)).as<float>() + slot,
-                   std::as_bytes(std::span(&value, 1)));
   }
 
   std::array<float, Control::count> control() {
@@ -383,7 +377,7 @@ class Trainer {
   void step(Loader& loader) {
     const Range range("step");
     const auto next_position = take_batch(loader);
-    set_control(Control::learning_rate, static_cast<float>(settings().schedule.rate(progress())));
+    storage_.set(Control::learning_rate, static_cast<float>(settings().schedule.rate(progress())));
     program_->run();
     const auto state = control();
     ++done_.step;

@@ -13,7 +13,7 @@ Workload::Workload(const Recipe& recipe, int classes, int batch, NetworkUse use,
   constexpr std::int64_t longest_label = 24;
   const auto network =
       build_network(recipe, classes, {batch, 0, longest_label}, use, storage_type(recipe.training.precision));
-  const auto graph = decompose(network.graph, device.backend());
+  const auto graph = decompose(network.graph, device.backend(), device.selection());
   LowerOptions lowering;
   if (training) {
     lowering.loss = graph.outputs().at("loss");
@@ -24,10 +24,8 @@ Workload::Workload(const Recipe& recipe, int classes, int batch, NetworkUse use,
                                                     selection_for(device, recipe.training.precision)));
   initialize(storage_, network, 1);
   if (training) {
-    std::array<float, Control::count> control{};
-    control[Control::loss_scale] = loss_scale(recipe.training);
-    control[Control::learning_rate] = 1e-4f;
-    storage_.write(std::string(control_name), std::as_bytes(std::span(control)));
+    storage_.set(Control::loss_scale, loss_scale(recipe.training));
+    storage_.set(Control::learning_rate, 1e-4f);
   }
   fill_inputs(network, recipe, classes, batch, device);
   program_->prepare();

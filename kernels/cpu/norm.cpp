@@ -129,9 +129,10 @@ void update_running(const RunningUpdate& call) {
   if (call.control.as<const float>()[Control::skip] != 0) return;
   double pixels = static_cast<double>(call.count);
   if (call.widths.present()) {
+    const auto images = call.widths.shape[0];
+    const auto width = call.count > 0 ? call.count / (call.height * images) : 0;
     std::int64_t columns = 0;
-    for (std::int64_t n = 0; n < call.widths.shape[0]; ++n)
-      columns += call.widths.as<const std::int32_t>()[n];
+    for (std::int64_t n = 0; n < images; ++n) columns += valid_width(call.widths, n, width);
     pixels = static_cast<double>(call.height * columns);
   }
   // One pixel has no variance to correct: it is 0.

@@ -81,13 +81,12 @@ Partials launch_convolution(const ConvolutionCall& c, const void* w, const Parts
 
 using Launcher = Partials (*)(const ConvolutionCall&, const void* w, const Parts&, Bytes workspace, Stream);
 
-template <class Tile>
-Launcher launcher_of(DType type, F32Products products) {
-  if (type == DType::bf16) return launch_convolution<bf16, Tile, Bf16Sums>;
-  if (type == DType::f16) return launch_convolution<f16, Tile, F16Sums>;
-  if (products == F32Products::tf32) return launch_convolution<float, Tile, Tf32Sums>;
-  return launch_convolution<float, SmallTile, F32Sums>;
-}
+struct LauncherOf {
+  template <class T, class Tile, template <class> class Sums>
+  Launcher operator()() const {
+    return launch_convolution<T, Tile, Sums>;
+  }
+};
 
 // ------------------------------------------------------------------------------------------------- planners
 
@@ -110,8 +109,7 @@ Plan<Call> plan_tiles(Call& call, const Selection& selection) {
   place(call);
   const ConvolutionCall c = convolution_of(call);
   refuse_large(c);
-  if (Tile::m % c.window != 0)
-    throw Refused("needs windows that divide {} pixels, got {}", Tile::m, c.window);
+  static_assert(Tile::m % most_pooled_pixels == 0);
   const auto parts = c.pooling.is_on || has_moments
                          ? Parts{.count = 1, .depth_per_part = static_cast<int>(c.depth())}
                          : Parts::of(c.tiles<Tile>() * c.groups, c.depth(), selection.multiprocessors);
@@ -121,7 +119,7 @@ Plan<Call> plan_tiles(Call& call, const Selection& selection) {
   const MomentsWorkspace moments(c, selection.multiprocessors);
   return {.workspace_bytes =
               weight_bytes + (has_moments ? moments.bytes : parts.bytes(c.rows.count, c.written.shape[1])),
-          .run = [=, launcher = launcher_of<Tile>(c.read.type, selection.f32_products)](
+          .run = [=, launch_tiles = with_sums<Tile>(c.read.type, selection.f32_products, LauncherOf{})](
                      const Call& given, Bytes workspace, Stream stream) {
             const auto own = convolution_of(given);
             const void* w = own.w.data;
@@ -130,7 +128,7 @@ Plan<Call> plan_tiles(Call& call, const Selection& selection) {
               w = workspace.data();
             }
             const auto rest = workspace.subspan(weight_bytes);
-            const auto left = launcher(own, w, parts, rest, stream);
+            const auto left = launch_tiles(own, w, parts, rest, stream);
             if constexpr (has_moments)
               moments.merge(left, given, rest, stream);
             else
@@ -141,8 +139,7 @@ Plan<Call> plan_tiles(Call& call, const Selection& selection) {
 template <class Call>
 Plan<Call> plan_large(Call& call, const Selection& selection) {
   const ConvolutionCall c = convolution_of(call);
-  if (c.read.type == DType::f32 && selection.f32_products != F32Products::tf32)
-    throw Refused("needs bf16, f16, or leave to round f32 to tf32");
+  refuse_exact(c.read.type, selection.f32_products);
   if (c.columns() <= LargeTile::n / 2)
     throw Refused("needs more than {} channels a group, got {}", LargeTile::n / 2, c.columns());
   if (const auto tiles = c.tiles<LargeTile>() * c.groups; tiles < selection.multiprocessors)

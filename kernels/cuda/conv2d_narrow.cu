@@ -16,6 +16,7 @@ namespace SCRAWL_CUDA {
 namespace {
 
 using Tile = SmallTile;
+static_assert(Tile::m % most_pooled_pixels == 0);
 constexpr int threads = threads_of<Tile>;
 
 template <class T, int kStages>
@@ -129,8 +130,6 @@ Plan<Call> plan_narrow(Call& call, const Selection& selection) {
   if (c.groups > 1) throw Refused("needs one group, got {}", c.groups);
   if (c.depth() > deepest)
     throw Refused("needs windows of at most {} elements, channels included, got {}", deepest, c.depth());
-  if (Tile::m % c.window != 0)
-    throw Refused("needs windows that divide {} pixels, got {}", Tile::m, c.window);
   const auto narrow = Narrow::of(c.read.type, selection.f32_products, c.depth());
   constexpr bool has_moments = std::is_same_v<Call, Conv2dMomentsForward>;
   const MomentsWorkspace moments(c, selection.multiprocessors);

@@ -32,10 +32,10 @@ SCRAWL_KERNEL SCRAWL_THREADS(threads) void arrange(Arrangement a, const T* w, T*
 
 /// A block zeroes what is invalid in a line of the image.
 template <class T>
-SCRAWL_KERNEL SCRAWL_THREADS(threads) void zero_columns(T* image, const std::int32_t* widths, int height,
+SCRAWL_KERNEL SCRAWL_THREADS(threads) void zero_columns(T* image, Widths widths, int height,
                                                         std::int64_t line, std::int64_t channels) {
   const auto n = block_index().x / static_cast<unsigned>(height);
-  for (auto i = widths[n] * channels + thread_index(); i < line; i += threads)
+  for (std::int64_t i = widths[n] * channels + thread_index(); i < line; i += threads)
     image[block_index().x * line + i] = T{};
 }
 
@@ -74,7 +74,7 @@ void zero_beyond(const View& image, const View& widths, Stream stream) {
             .blocks = {blocks_for(image.shape[0] * image.shape[2], 1)},
             .threads = threads,
             .stream = stream},
-           zero_columns<T>, image.as<T>(), widths.as<const std::int32_t>(), static_cast<int>(image.shape[2]),
+           zero_columns<T>, image.as<T>(), Widths(widths, image.shape[3]), static_cast<int>(image.shape[2]),
            image.shape[3] * image.shape[1], image.shape[1]);
   });
 }

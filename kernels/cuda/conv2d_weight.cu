@@ -91,13 +91,12 @@ void launch_sums(const Conv2dBackwardWeight& call, const Parts& parts, Bytes wor
 
 using Launcher = void (*)(const Conv2dBackwardWeight&, const Parts&, Bytes workspace, Stream);
 
-template <class Tile>
-Launcher launcher_of(DType type, F32Products products) {
-  if (type == DType::bf16) return launch_sums<bf16, Tile, Bf16Sums>;
-  if (type == DType::f16) return launch_sums<f16, Tile, F16Sums>;
-  if (products == F32Products::tf32) return launch_sums<float, Tile, Tf32Sums>;
-  return launch_sums<float, SmallTile, F32Sums>;
-}
+struct LauncherOf {
+  template <class T, class Tile, template <class> class Sums>
+  Launcher operator()() const {
+    return launch_sums<T, Tile, Sums>;
+  }
+};
 
 template <class Tile>
 Plan<Conv2dBackwardWeight> plan_tiles(Conv2dBackwardWeight& call, const Selection& selection) {
@@ -108,9 +107,9 @@ Plan<Conv2dBackwardWeight> plan_tiles(Conv2dBackwardWeight& call, const Selectio
   const auto sums_bytes = workspace_aligned(parts.bytes(call.dw.shape[0], c.depth()));
   const auto db_bytes = call.db.present() ? column_sums_bytes(c.rows.count, call.db.shape.count()) : 0;
   return {.workspace_bytes = sums_bytes + db_bytes,
-          .run = [=, launcher = launcher_of<Tile>(call.x.type, selection.f32_products)](
+          .run = [=, launch_parts = with_sums<Tile>(call.x.type, selection.f32_products, LauncherOf{})](
                      const Conv2dBackwardWeight& given, Bytes workspace, Stream stream) {
-            launcher(given, parts, workspace, stream);
+            launch_parts(given, parts, workspace, stream);
             if (given.db.present())
               column_sums(given.dy, c.rows.count, given.db, workspace.subspan(sums_bytes), stream);
           }};
@@ -118,8 +117,7 @@ Plan<Conv2dBackwardWeight> plan_tiles(Conv2dBackwardWeight& call, const Selectio
 
 Plan<Conv2dBackwardWeight> plan_large(Conv2dBackwardWeight& call, const Selection& selection) {
   const auto c = forward_of(call);
-  if (call.x.type == DType::f32 && selection.f32_products != F32Products::tf32)
-    throw Refused("needs bf16, f16, or leave to round f32 to tf32");
+  refuse_exact(call.x.type, selection.f32_products);
   if (c.columns() <= LargeTile::m / 2 || c.depth() <= LargeTile::n / 2)
     throw Refused("needs more than {} channels a group and elements of a window, got {} and {}",
                   LargeTile::m / 2, c.columns(), c.depth());

@@ -5,6 +5,7 @@
 
 #include "kernels/cuda/patches.h"
 #include "kernels/cuda/product.h"
+#include "kernels/cuda/widths.h"
 #include "kernels/pool.h"
 
 namespace SCRAWL_CUDA {
@@ -19,9 +20,8 @@ struct Convolution {
 
 /// Max pooling of rows that come window by window, then the activation.
 struct Pooling {
-  std::uint8_t* argmax;        ///< like y, or null
-  const std::int32_t* widths;  ///< of the convolution's result, one an image, or null
-  const std::int32_t* pooled_widths;
+  std::uint8_t* argmax;          ///< like y, or null
+  Widths widths, pooled_widths;  ///< of the convolution's result, and of y
   bool is_on;
 };
 
@@ -54,7 +54,7 @@ SCRAWL_DEVICE void write_pooled(const Result& p, const Pooling& pooling, const P
   for (int row = Rows::row() * pixels; row < Tile::m && m + row < rows.count; row += Rows::down * pixels) {
     int valid = 0x7fffffff;  // columns of the convolution's result that are inside, from this window's first
     bool is_kept = true;
-    if (pooling.widths) {
+    if (pooling.widths.each) {
       const auto [image, line, column] = rows.pixel(m + row);
       valid = pooling.widths[image] - column;
       is_kept = rows.window_w.quotient(column) < pooling.pooled_widths[image];

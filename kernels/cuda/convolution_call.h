@@ -16,8 +16,8 @@ struct ConvolutionCall {
   PatchRows rows;
   std::int64_t window = 1;  ///< pixels of a pooling's window
   Pooling pooling{};
-  View mean{};                           ///< of the result, where its moments are wanted
-  const std::int32_t* widths = nullptr;  ///< of the result, where its moments are wanted; or null
+  View mean{};      ///< of the result, where its moments are wanted
+  Widths widths{};  ///< of the result, where its moments are wanted
 
   std::int64_t depth_c() const { return read.shape[1] / groups; }
   std::int64_t depth() const { return depth_c() * w.shape[2] * w.shape[3]; }
@@ -115,11 +115,12 @@ inline ConvolutionCall convolution_of(const Conv2dForward& c) {
 inline ConvolutionCall convolution_of(const Conv2dPoolForward& c) {
   auto pooled = convolution_of(Conv2dForward{
       .params = c.params, .activation = Activation::relu, .x = c.x, .w = c.w, .b = c.b, .y = c.y});
-  pooled.rows = patch_rows(conv2d_output(c.params, c.x.shape, c.w.shape), c.pool);
+  const auto convolved = conv2d_output(c.params, c.x.shape, c.w.shape);
+  pooled.rows = patch_rows(convolved, c.pool);
   pooled.window = c.pool.window_h * c.pool.window_w;
   pooled.pooling = {.argmax = c.argmax.as<std::uint8_t>(),
-                    .widths = c.convolved_widths.as<const std::int32_t>(),
-                    .pooled_widths = c.y_widths.as<const std::int32_t>(),
+                    .widths = Widths(c.convolved_widths, convolved[3]),
+                    .pooled_widths = Widths(c.y_widths, c.y.shape[3]),
                     .is_on = true};
   return pooled;
 }
@@ -128,7 +129,7 @@ inline ConvolutionCall convolution_of(const Conv2dMomentsForward& c) {
   auto call = convolution_of(
       Conv2dForward{.params = c.params, .x = c.x, .w = c.w, .b = c.b, .y = c.y, .y_widths = c.y_widths});
   call.mean = c.mean;
-  call.widths = c.y_widths.as<const std::int32_t>();
+  call.widths = Widths(c.y_widths, c.y.shape[3]);
   return call;
 }
 

@@ -239,11 +239,10 @@ void add_parts(const Result& result, const Parts& parts, Stream stream) {
          add_each, result, parts.count);
 }
 
-void finish_product(const float* products, const View& bias, Activation activation, const View& y,
-                    Stream stream) {
+void finish_product(float* products, const View& bias, Activation activation, const View& y, Stream stream) {
   add_parts({.m = static_cast<int>(y.shape[0]),
              .n = static_cast<int>(y.shape[1]),
-             .parts = const_cast<float*>(products),  // which are read
+             .parts = products,
              .bias = bias.as<const float>(),
              .activation = activation,
              .y = y.data,

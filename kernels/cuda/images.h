@@ -8,6 +8,7 @@
 #include "kernels/cuda/device/divisor.h"
 #include "kernels/cuda/elements.h"
 #include "kernels/cuda/operands.h"
+#include "kernels/cuda/widths.h"
 
 namespace SCRAWL_CUDA {
 
@@ -111,16 +112,6 @@ class Raster {
   int h_, w_;
 };
 
-/// Valid widths, or one for all images.
-struct Widths {
-  const std::int32_t* each;
-  int all;
-
-  Widths(const View& widths, std::int64_t width)
-      : each(widths.as<const std::int32_t>()), all(static_cast<int>(width)) {}
-  SCRAWL_DEVICE int operator[](std::int64_t n) const { return each ? each[n] : all; }
-};
-
 /// Whether pixels of a stretch are valid.
 struct Validity {
   Raster raster;
@@ -130,7 +121,7 @@ struct Validity {
   SCRAWL_DEVICE bool operator[](int i) const {
     if (!widths.each) return true;
     const auto pixel = raster[i];
-    return pixel.w < widths.each[pixel.n];
+    return pixel.w < widths[pixel.n];
   }
 };
 
@@ -163,6 +154,16 @@ struct Loaded {
   bool is_valid;
   Operands operands;
 };
+
+/// Those of x at pixel i of a stretch.
+template <int kVector, class T>
+SCRAWL_DEVICE Loaded<Stored<T, kVector>> load_valid(const T* x, const OwnPixels& own, const Validity& valid,
+                                                    int i) {
+  Loaded<Stored<T, kVector>> pixel;
+  pixel.is_valid = valid[i];
+  if (pixel.is_valid) pixel.operands = load_stored<kVector>(x + own.offset(i));
+  return pixel;
+}
 
 /// Calls f<T, kVector>(): with whole vectors of channels where they and memory allow.
 template <class F, class... Views>

@@ -46,10 +46,6 @@ struct Mean {
   static constexpr int threads = 256;
 };
 
-struct Plus {
-  SCRAWL_DEVICE double operator()(double a, double b) const { return a + b; }
-};
-
 SCRAWL_KERNEL SCRAWL_THREADS(Mean::threads) void mean(const float* x, std::int64_t count, float* y) {
   double sum = 0;
   for (std::int64_t i = thread_index(); i < count; i += Mean::threads) sum += x[i];

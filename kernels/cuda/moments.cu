@@ -6,8 +6,6 @@
 
 #include <cmath>
 
-#include "kernels/cuda/device/reduce.h"
-
 namespace SCRAWL_CUDA {
 
 namespace {
@@ -18,14 +16,8 @@ SCRAWL_KERNEL SCRAWL_THREADS(ImageBlocks::threads, 3) void sum_pixels(ImageBlock
   const OwnPixels own(blocks);
   const Validity valid(own, widths);
   OwnMoments<kVector> sums;
-  using Read = Loaded<Stored<T, kVector>>;
-  const auto load = [&](int i) {
-    Read pixel;
-    pixel.is_valid = valid[i];
-    if (pixel.is_valid) pixel.operands = load_stored<kVector>(x + own.offset(i));
-    return pixel;
-  };
-  each_pixel<pixels_in_flight<kVector>>(own, load, [&](int, const Read& pixel) {
+  const auto load = [&](int i) { return load_valid<kVector>(x, own, valid, i); };
+  each_pixel<pixels_in_flight<kVector>>(own, load, [&](int, const Loaded<Stored<T, kVector>>& pixel) {
     if (!pixel.is_valid) return;
     const auto values = to_floats(pixel.operands);
     if (sums.count++ == 0) sums.shift = values;
@@ -123,23 +115,21 @@ SCRAWL_KERNEL SCRAWL_THREADS(Merge::threads) void merge_moments(Partials partial
   variance[channel] = about_it < 0 ? 0 : static_cast<float>(about_it / (count > 0 ? count : 1));
 }
 
-struct Gradients {
+/// GradientSums, as the kernel has them.
+struct MergedGradients {
   float epsilon;
   const float* variance;
   float *dgamma, *dbeta, *per_pixel;
   std::int64_t images;
-  int height, width;
-  const std::int32_t* widths;
+  int height;
+  Widths widths;
 };
 
-SCRAWL_KERNEL SCRAWL_THREADS(Merge::threads) void merge_sums(Gradients of, Partials partials, int channels) {
+SCRAWL_KERNEL SCRAWL_THREADS(Merge::threads) void merge_sums(MergedGradients of, Partials partials,
+                                                             int channels) {
   auto& tile = shared_memory<MergeTile>();
-  double columns = static_cast<double>(of.images) * of.width;
-  if (of.widths) {
-    columns = 0;
-    for (std::int64_t n = thread_index(); n < of.images; n += Merge::threads) columns += of.widths[n];
-    columns = reduce_block(columns, Plus{}, tile.scratch);
-  }
+  const double columns = of.widths.each ? valid_columns(of.widths, of.images, tile.scratch)
+                                        : static_cast<double>(of.images) * of.widths.all;
   const int row = thread_index() / Merge::lanes;
   const int channel = static_cast<int>(block_index().x) * Merge::lanes + thread_index() % Merge::lanes;
   const auto sums = merge_parts(
@@ -212,15 +202,14 @@ void merge_partials(const Partials& partials, const View& mean, const View& vari
 
 void merge_gradients(const GradientSums& of, const Partials& partials, Stream stream) {
   const auto channels = of.dgamma.shape[0];
-  const Gradients gradients{.epsilon = of.epsilon,
-                            .variance = of.variance.as<const float>(),
-                            .dgamma = of.dgamma.as<float>(),
-                            .dbeta = of.dbeta.as<float>(),
-                            .per_pixel = of.per_pixel,
-                            .images = of.pixels[0],
-                            .height = static_cast<int>(of.pixels[2]),
-                            .width = static_cast<int>(of.pixels[3]),
-                            .widths = of.widths.as<const std::int32_t>()};
+  const MergedGradients gradients{.epsilon = of.epsilon,
+                                  .variance = of.variance.as<const float>(),
+                                  .dgamma = of.dgamma.as<float>(),
+                                  .dbeta = of.dbeta.as<float>(),
+                                  .per_pixel = of.per_pixel,
+                                  .images = of.pixels[0],
+                                  .height = static_cast<int>(of.pixels[2]),
+                                  .widths = Widths(of.widths, of.pixels[3])};
   launch(launch_of_merge("merge_sums", channels, stream), merge_sums, gradients, partials,
          static_cast<int>(channels));
 }

@@ -7,14 +7,11 @@
 /// own, once they are few, and all merge them alike. Gradients are sum g and sum g (x - mean). Source: Chan,
 /// Golub & LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
 
+#include "kernels/cuda/device/reduce.h"
 #include "kernels/cuda/images.h"
 #include "kernels/view.h"
 
 namespace SCRAWL_CUDA {
-
-struct Plus {
-  SCRAWL_DEVICE double operator()(double a, double b) const { return a + b; }
-};
 
 /// Of some pixels of a channel: mean = shift + first, second = sum (x - mean)^2.
 struct Moments {
@@ -187,6 +184,13 @@ SCRAWL_DEVICE void leave(const OwnPixels& own, const OwnGradients<kVector>& sums
     partials.first[to + j] = first[j][thread];
     partials.second[to + j] = second[j][thread];
   }
+}
+
+/// Valid columns of all images. All lanes of the block call.
+SCRAWL_DEVICE double valid_columns(const Widths& widths, std::int64_t images, PerWarp<double>& scratch) {
+  double columns = 0;
+  for (std::int64_t n = thread_index(); n < images; n += block_size()) columns += widths[n];
+  return reduce_block(columns, Plus{}, scratch);
 }
 
 /// mean and variance (C) of the valid pixels of x. Workspace: partial_bytes(x, x.shape, multiprocessors).

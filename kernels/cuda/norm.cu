@@ -6,7 +6,6 @@
 
 #include "kernels/check.h"
 #include "kernels/cuda/batch_norm.h"
-#include "kernels/cuda/device/reduce.h"
 #include "kernels/cuda/moments.h"
 #include "kernels/cuda/nonlinear.h"
 #include "kernels/cuda/planners.h"
@@ -24,14 +23,8 @@ SCRAWL_KERNEL SCRAWL_THREADS(ImageBlocks::threads,
   const OwnPixels own(blocks);
   const Validity valid(own, widths);
   const Normalise<kVector> z(own, statistics, beta);
-  using Read = Loaded<Stored<T, kVector>>;
-  const auto load = [&](int i) {
-    Read pixel;
-    pixel.is_valid = valid[i];
-    if (pixel.is_valid) pixel.operands = load_stored<kVector>(x + own.offset(i));
-    return pixel;
-  };
-  each_pixel<pixels_in_flight<kVector>>(own, load, [&](int i, const Read& pixel) {
+  const auto load = [&](int i) { return load_valid<kVector>(x, own, valid, i); };
+  each_pixel<pixels_in_flight<kVector>>(own, load, [&](int i, const Loaded<Stored<T, kVector>>& pixel) {
     Floats<kVector> values{};
     if (pixel.is_valid) {
       values = to_floats(pixel.operands);
@@ -46,7 +39,7 @@ SCRAWL_KERNEL SCRAWL_THREADS(ImageBlocks::threads,
 
 /// What both passes read of a pixel: two operands are half as many pixels at once.
 template <class T, int kVector>
-struct Gradients {
+struct PixelGradients {
   static constexpr int in_flight = pixels_in_flight<kVector> / 2;
   const T *x, *dy;
   Activation activation;
@@ -71,15 +64,15 @@ struct Gradients {
 template <class T, int kVector>
 SCRAWL_KERNEL SCRAWL_THREADS(ImageBlocks::threads,
                              2) void sum_gradients(ImageBlocks blocks, Widths widths, Statistics statistics,
-                                                   const float* beta, Gradients<T, kVector> of,
+                                                   const float* beta, PixelGradients<T, kVector> of,
                                                    Partials partials) {
-  using Read = typename Gradients<T, kVector>::Read;
+  using Read = typename PixelGradients<T, kVector>::Read;
   const OwnPixels own(blocks);
   const Validity valid(own, widths);
   const Normalise<kVector> z(own, statistics, beta);
   OwnGradients<kVector> sums;
   const auto load = [&](int i) { return of.load(own, valid, i); };
-  each_pixel<Gradients<T, kVector>::in_flight>(own, load, [&](int, const Read& pixel) {
+  each_pixel<PixelGradients<T, kVector>::in_flight>(own, load, [&](int, const Read& pixel) {
     if (!pixel.is_valid) return;
     const auto values = to_floats(pixel.operands.x), dy = to_floats(pixel.operands.dy);
 #pragma unroll
@@ -93,17 +86,17 @@ SCRAWL_KERNEL SCRAWL_THREADS(ImageBlocks::threads,
 }
 
 template <class T, int kVector>
-SCRAWL_KERNEL SCRAWL_THREADS(ImageBlocks::threads, 2) void differentiate(ImageBlocks blocks, Widths widths,
-                                                                         Statistics statistics,
-                                                                         const float* beta, Totals totals,
-                                                                         Gradients<T, kVector> of, T* dx) {
-  using Read = typename Gradients<T, kVector>::Read;
+SCRAWL_KERNEL SCRAWL_THREADS(ImageBlocks::threads,
+                             2) void differentiate(ImageBlocks blocks, Widths widths, Statistics statistics,
+                                                   const float* beta, Totals totals,
+                                                   PixelGradients<T, kVector> of, T* dx) {
+  using Read = typename PixelGradients<T, kVector>::Read;
   const OwnPixels own(blocks);
   const Validity valid(own, widths);
   const Normalise<kVector> z(own, statistics, beta);
   const Differentiate<kVector> gradient_of(own, statistics, totals);
   const auto load = [&](int i) { return of.load(own, valid, i); };
-  each_pixel<Gradients<T, kVector>::in_flight>(own, load, [&](int i, const Read& pixel) {
+  each_pixel<PixelGradients<T, kVector>::in_flight>(own, load, [&](int i, const Read& pixel) {
     Floats<kVector> gradients{};
     if (pixel.is_valid) {
       const auto values = to_floats(pixel.operands.x);
@@ -124,14 +117,10 @@ struct Channels {
 
 /// M is `pixels`, or, where widths are given, `height` times their sum.
 SCRAWL_KERNEL SCRAWL_THREADS(Channels::threads) void update_running(
-    RunningUpdate::Moment moment, float momentum, double pixels, double height, const std::int32_t* widths,
+    RunningUpdate::Moment moment, float momentum, double pixels, double height, Widths widths,
     std::int64_t images, const float* value, float* running, std::int64_t channels, const float* control) {
   if (control[Control::skip] != 0) return;
-  if (widths) {
-    double columns = 0;
-    for (std::int64_t n = thread_index(); n < images; n += Channels::threads) columns += widths[n];
-    pixels = height * reduce_block(columns, Plus{}, shared_memory<PerWarp<double>>());
-  }
+  if (widths.each) pixels = height * valid_columns(widths, images, shared_memory<PerWarp<double>>());
   const auto channel = std::int64_t{block_index().x} * Channels::threads + thread_index();
   if (channel >= channels) return;
   // One pixel has no variance to correct: it is 0.
@@ -185,7 +174,7 @@ void run_backward(const BatchNormBackward& c, Bytes workspace, int multiprocesso
         const Partials partials(workspace.subspan(sizeof(float)), blocks.parts, c.x.shape[1]);
         const Widths widths(c.widths, c.x.shape[3]);
         const Statistics statistics(c.epsilon, c.mean, c.variance, c.gamma);
-        const Gradients<T, kVector> gradients{
+        const PixelGradients<T, kVector> gradients{
             .x = c.x.as<const T>(), .dy = c.dy.as<const T>(), .activation = c.activation};
         launch({.kernel = "sum_gradients",
                 .blocks = blocks.blocks(),
@@ -245,15 +234,16 @@ Plan<BatchNormBackward> plan_backward(BatchNormBackward& call, const Selection& 
 Plan<RunningUpdate> plan_running(RunningUpdate& call, const Selection&) {
   make_row_major(call.running, call.value, call.widths, call.control);
   return {.run = [](const RunningUpdate& c, Bytes, Stream stream) {
-    const auto channels = c.running.shape[0];
+    const auto channels = c.running.shape[0], images = c.widths.present() ? c.widths.shape[0] : 0;
+    const auto width = c.count > 0 && images > 0 ? c.count / (c.height * images) : 0;
     launch({.kernel = "update_running",
             .blocks = {blocks_for(channels, Channels::threads)},
             .threads = Channels::threads,
             .shared_bytes = shared_size<PerWarp<double>, 256>,
             .stream = stream},
            update_running, c.moment, c.momentum, static_cast<double>(c.count), static_cast<double>(c.height),
-           c.widths.as<const std::int32_t>(), c.widths.present() ? c.widths.shape[0] : 0,
-           c.value.as<const float>(), c.running.as<float>(), channels, c.control.as<const float>());
+           Widths(c.widths, width), images, c.value.as<const float>(), c.running.as<float>(), channels,
+           c.control.as<const float>());
   }};
 }
 

@@ -22,16 +22,12 @@ constexpr int vector = full_vector<float>;
 
 // --------------------------------------------------------------------------------------------------- norm
 
-struct Plus {
-  SCRAWL_DEVICE double operator()(double a, double b) const { return a + b; }
-};
-
-struct Gradients {
+struct GradientTable {
   Table table;
   const float* g[Table::most_tensors];
 };
 
-SCRAWL_KERNEL SCRAWL_THREADS(Chunks::threads) void sum_squares(Gradients gradients, double* sums) {
+SCRAWL_KERNEL SCRAWL_THREADS(Chunks::threads) void sum_squares(GradientTable gradients, double* sums) {
   const auto chunk = gradients.table.own<vector>();
   const float* const g = gradients.g[chunk.tensor] + chunk.first;
   double sum = 0;
@@ -209,10 +205,10 @@ void each_table(const std::vector<View>& tensors, IsAligned is_aligned, Add add,
 
 void measure(const GradientNorm& c, double* sums, Stream stream) {
   std::int64_t done = 0;
-  each_table<Gradients>(
+  each_table<GradientTable>(
       c.g, [&](std::size_t i) { return is_vector_aligned(c.g[i].data); },
-      [&](Gradients& gradients, std::size_t i, int at) { gradients.g[at] = c.g[i].as<const float>(); },
-      [&](const Gradients& gradients) {
+      [&](GradientTable& gradients, std::size_t i, int at) { gradients.g[at] = c.g[i].as<const float>(); },
+      [&](const GradientTable& gradients) {
         launch({.kernel = "sum_squares",
                 .blocks = {gradients.table.chunks()},
                 .threads = Chunks::threads,

@@ -171,4 +171,19 @@ using Tf32Sums = TensorSums<tf32, Tile>;
 template <class Tile>
 using F32Sums = ExactSums;
 
+/// f<T, Tile, Sums>() with a storage type and the sums of its products: exact ones have small tiles.
+template <class Tile, class F>
+auto with_sums(DType type, F32Products products, F f) {
+  if (type == DType::bf16) return f.template operator()<bf16, Tile, Bf16Sums>();
+  if (type == DType::f16) return f.template operator()<f16, Tile, F16Sums>();
+  if (products == F32Products::tf32) return f.template operator()<float, Tile, Tf32Sums>();
+  return f.template operator()<float, SmallTile, F32Sums>();
+}
+
+/// Large tiles are for tensor cores.
+inline void refuse_exact(DType type, F32Products products) {
+  if (type == DType::f32 && products != F32Products::tf32)
+    throw Refused("needs bf16, f16, or leave to round f32 to tf32");
+}
+
 }  // namespace SCRAWL_CUDA

@@ -11,7 +11,7 @@ namespace SCRAWL_CUDA {
 std::size_t column_sums_bytes(std::int64_t rows, std::int64_t columns);
 void column_sums(const View& dy, std::int64_t rows, const View& db, Bytes workspace, Stream);
 
-/// y = f(products + bias). products (M,N) f32 and y (M,N) row-major; bias (N) f32 or absent.
-void finish_product(const float* products, const View& bias, Activation, const View& y, Stream);
+/// y = f(products + bias). products (M,N) f32, read, and y (M,N) row-major; bias (N) f32 or absent.
+void finish_product(float* products, const View& bias, Activation, const View& y, Stream);
 
 }  // namespace SCRAWL_CUDA

@@ -15,11 +15,11 @@ namespace SCRAWL_CUDA {
 /// Where tiles leave the moments of what they write: those of rows tile i are part i.
 struct TileMoments {
   Partials partials{{}, 0, 0};
-  const std::int32_t* widths = nullptr;  ///< of the result, one an image, or null
+  Widths widths;  ///< of the result
 
   SCRAWL_DEVICE bool are_wanted() const { return partials.parts > 0; }
   SCRAWL_DEVICE bool is_valid(const PatchRows& rows, int m) const {
-    if (!widths) return true;
+    if (!widths.each) return true;
     const auto [image, line, column] = rows.pixel(m);
     return column < widths[image];
   }
@@ -76,8 +76,8 @@ SCRAWL_DEVICE void write_with_moments(const Result& p, const TileMoments& moment
   const int column = thread_index() % Tile::n, begin = thread_index() / Tile::n * half;
   const int end = n + column >= n_end ? begin : m_end < begin + half ? m_end : begin + half;
   const auto take = [&](auto is_taken) { return column_moments(result, column, begin, end, is_taken); };
-  auto own =
-      moments.widths ? take([&](int row) { return is_valid(row) != 0; }) : take([](int) { return true; });
+  auto own = moments.widths.each ? take([&](int row) { return is_valid(row) != 0; })
+                                 : take([](int) { return true; });
   if constexpr (halves == 2) {
     // The second half's moments take the place of its pixels, which only this lane reads.
     if (begin > 0) {

@@ -148,8 +148,11 @@ void run(const RunningUpdate& call) {
   if (control(Control::skip) != 0) return;
   double pixels = static_cast<double>(call.count);
   if (widths.present()) {
+    const auto images = widths.extent(0);
+    const auto width = call.count > 0 ? call.count / (call.height * images) : 0;
     pixels = 0;
-    for (const double width : widths.values()) pixels += static_cast<double>(call.height) * width;
+    for (std::int64_t n = 0; n < images; ++n)
+      pixels += static_cast<double>(call.height * valid(widths, n, width));
   }
   // One pixel has no variance to correct: it is 0.
   const double correction =

@@ -2,6 +2,7 @@
 /// A row-major tensor of doubles. The loops of the specification work on these alone: types and strides are
 /// dealt with where a tensor is read from a view and stored to one, and operands may alias as they please.
 
+#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -48,9 +49,9 @@ class Tensor {
   std::vector<double> values_;
 };
 
-/// Valid pixels or steps of sample n: widths(n), or `all` where no widths are given.
+/// Valid pixels or steps of sample n: widths(n) clamped to 0..all, or `all` where no widths are given.
 inline std::int64_t valid(const Tensor& widths, std::int64_t n, std::int64_t all) {
-  return widths.present() ? static_cast<std::int64_t>(widths(n)) : all;
+  return widths.present() ? std::clamp<std::int64_t>(static_cast<std::int64_t>(widths(n)), 0, all) : all;
 }
 
 }  // namespace scrawl::reference

@@ -242,6 +242,10 @@ std::string unusable() try { return find_fault(); } catch (const Error& error) {
 }
 
 std::unique_ptr<Device> open_device(const DeviceOptions& options) {
+#ifdef SCRAWL_SIMT
+  if (options.kernels == KernelSet::vendor)
+    throw UsageError("--kernels: expected auto or native on simt, which has no libraries, got vendor");
+#endif
   if (const auto why = unusable(); !why.empty()) throw DeviceError("device {}: {}", device_name, why);
   return std::make_unique<CudaDevice>(options);
 }

@@ -128,11 +128,11 @@ class Rebuilder {
 
 }  // namespace
 
-Graph decompose(const Graph& graph, const Backend& backend) {
+Graph decompose(const Graph& graph, const Backend& backend, const Selection& selection) {
   const auto lacks = [&](const Operation& op) {
     return std::visit(
         [&]<class Op>(const Op& o) {
-          if constexpr (FusedOperator<Op>) return !o.supported(backend);
+          if constexpr (FusedOperator<Op>) return !o.supported(backend, selection.kernels);
           return false;
         },
         op);

@@ -60,8 +60,9 @@ class Graph {
   std::map<std::string, TensorId> outputs_, declared_;
 };
 
-/// The same graph with every fused operator that the backend lacks taken apart into simple ones.
-Graph decompose(const Graph&, const Backend&);
+/// The same graph with every fused operator that the backend lacks, among the kernels that are selected,
+/// taken apart into simple ones.
+Graph decompose(const Graph&, const Backend&, const Selection&);
 
 /// Takes every fused operator apart, for comparison.
 Graph decompose_all(const Graph&);

@@ -1,6 +1,8 @@
 
 #include "runtime/graph/program.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <limits>
 
@@ -19,6 +21,7 @@ class Planning {
     for (const auto& step : plan_.lowered.steps) add(step);
     node_.clear();
     for (const auto& [name, tensor] : plan_.lowered.outputs) plan_.outputs[name] = plain_output(tensor);
+    refuse();
     lay_out();
     return std::move(plan_);
   }
@@ -73,7 +76,7 @@ class Planning {
     try {
       planned.call = step.plan(backend_, selection_, views);
     } catch (const Unsupported& error) {
-      throw Unsupported("{}: {}", name, error.what());
+      refusals_.push_back(fmt::format("{}: {}", name, error.what()));
     } catch (const ShapeError& error) {
       throw ShapeError("{}: {}", name, error.what());
     }
@@ -115,14 +118,20 @@ class Planning {
     const int from = placements(id).front();
     View x = value(from).view, y = wanted;
     Copy copy{.x = x, .y = y};
-    auto plan = std::make_shared<Plan<Copy>>(backend_.copy(copy, selection_));
+    const auto name = tensor(id).name + " reorder";
+    std::shared_ptr<Plan<Copy>> plan;
+    try {
+      plan = std::make_shared<Plan<Copy>>(backend_.copy(copy, selection_));
+    } catch (const Unsupported& error) {
+      refusals_.push_back(fmt::format("{}: {}", name, error.what()));
+      return new_value(id, wanted);
+    }
     if (!same_placement(copy.x, x) || !same_placement(copy.y, y))
       throw InternalError("reorder of {}: {} cannot be copied to {}", tensor(id).name, backend_.placement(x),
                           backend_.placement(y));
     const int to = new_value(id, wanted);
-    PlannedStep step{.name = tensor(id).name + " reorder",
-                     .node = node_,
-                     .phase = depends_on_parameters_only(id) ? Phase::prepare : phase_};
+    PlannedStep step{
+        .name = name, .node = node_, .phase = depends_on_parameters_only(id) ? Phase::prepare : phase_};
     step.call = {plan->variant, plan->refused, plan->workspace_bytes, [plan](std::span<const View> operands) {
                    return [plan, bound = Copy{.x = operands[0], .y = operands[1]}](
                               Bytes workspace, Stream stream) { plan->run(bound, workspace, stream); };
@@ -165,6 +174,13 @@ class Planning {
     return v;
   }
 
+  /// Planning goes on behind a call that no variant takes, so that all of them are told at once.
+  void refuse() const {
+    if (refusals_.size() == 1) throw Unsupported("{}", refusals_.front());
+    if (!refusals_.empty())
+      throw Unsupported("{} calls that no variant takes:\n{}", refusals_.size(), fmt::join(refusals_, "\n"));
+  }
+
   void lay_out() {
     for (const auto& v : plan_.values) {
       const bool in_arena = v.home == Value::Home::arena;
@@ -184,6 +200,7 @@ class Planning {
   ProgramPlan plan_;
   std::vector<std::vector<int>> placed_;
   std::vector<bool> constant_;
+  std::vector<std::string> refusals_;
   Phase phase_ = Phase::forward;  ///< of the step that is being planned
   std::string node_;              ///< of that step
 };
@@ -192,6 +209,19 @@ class Planning {
 
 ProgramPlan plan_program(Lowered lowered, const Backend& backend, const Selection& selection) {
   return Planning(std::move(lowered), backend, selection).run();
+}
+
+ProgramPlan plan_program(const Graph& graph, LowerOptions options, const Backend& backend,
+                         const Selection& selection) {
+  const auto apart = decompose(graph, backend, selection);
+  if (options.loss != no_tensor) {
+    const auto loss =
+        std::ranges::find(graph.outputs(), options.loss, [](const auto& output) { return output.second; });
+    if (loss == graph.outputs().end())
+      throw InternalError("loss {}: is no output of the graph", graph.tensor(options.loss).name);
+    options.loss = apart.outputs().at(loss->first);
+  }
+  return plan_program(lower(apart, options), backend, selection);
 }
 
 }  // namespace scrawl

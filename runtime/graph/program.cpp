@@ -8,6 +8,12 @@ namespace scrawl {
 
 namespace {
 
+void expect_size(const std::string& name, const View& view, std::size_t bytes) {
+  const auto expected = static_cast<std::size_t>(view.shape.count()) * size_of(view.type);
+  if (bytes != expected)
+    throw DataError("{}: expected {} bytes ({}), got {}", name, expected, to_string(view), bytes);
+}
+
 std::string range_of(Phase phase) {
   return phase == Phase::update ? "optimiser" : std::string(name_of(phase));
 }
@@ -44,9 +50,7 @@ std::vector<std::string> Storage::names() const {
 
 void Storage::write(const std::string& name, std::span<const std::byte> bytes) {
   const auto view = at(name);
-  const auto expected = static_cast<std::size_t>(view.shape.count()) * size_of(view.type);
-  if (bytes.size() != expected)
-    throw DataError("{}: expected {} bytes ({}), got {}", name, expected, to_string(view), bytes.size());
+  expect_size(name, view, bytes.size());
   device_->upload(view.data, bytes);
 }
 
@@ -56,6 +60,15 @@ std::vector<std::byte> Storage::read(const std::string& name) const {
   device_->synchronize();
   device_->download(bytes, view.data);
   return bytes;
+}
+
+void Storage::set(Control::Slot slot, float value) {
+  const auto control = at(std::string(control_name));
+  const double wide = value;
+  if (control.type == DType::f64)
+    device_->upload(control.as<double>() + slot, std::as_bytes(std::span(&wide, 1)));
+  else
+    device_->upload(control.as<float>() + slot, std::as_bytes(std::span(&value, 1)));
 }
 
 std::byte* Arena::reserve(std::size_t bytes) {
@@ -80,6 +93,10 @@ Program::Program(Device& device, Storage& storage, Arena& arena, ProgramPlan pla
           static_cast<int>(i);
   bind();
 }
+
+Program::Program(Device& device, Storage& storage, Arena& arena, const Graph& graph,
+                 const LowerOptions& options)
+    : Program(device, storage, arena, plan_program(graph, options, device.backend(), device.selection())) {}
 
 void Program::bind() {
   views_.clear();
@@ -138,6 +155,18 @@ View Program::output(const std::string& name) const {
   const auto found = plan_.outputs.find(name);
   if (found == plan_.outputs.end()) throw InternalError("program: no output {}", name);
   return views_[static_cast<std::size_t>(found->second)];
+}
+
+void Program::upload(const std::string& input_name, std::span<const std::byte> bytes) {
+  const auto view = input(input_name);
+  expect_size(input_name, view, bytes.size());
+  device_->upload(view.data, bytes);
+}
+
+void Program::download(const std::string& output_name, std::span<std::byte> bytes) const {
+  const auto view = output(output_name);
+  expect_size(output_name, view, bytes.size());
+  device_->download(bytes, view.data);
 }
 
 void Program::prepare() {

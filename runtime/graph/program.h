@@ -28,7 +28,14 @@ class Storage {
 
   /// Moves whole tensors between host and device, in row-major order. f32 tensors only hold f32, and so on.
   void write(const std::string& name, std::span<const std::byte>);
+  template <class T>
+  void write(const std::string& name, const std::vector<T>& values) {
+    write(name, std::as_bytes(std::span(values)));
+  }
   std::vector<std::byte> read(const std::string& name) const;
+
+  /// Sets one number of the control block (optimizer.h), which a program that trains makes.
+  void set(Control::Slot, float);
 
  private:
   struct Entry {
@@ -68,8 +75,12 @@ struct ProgramPlan {
 };
 
 /// Plans every call, settles placements, inserts named reorders, and lays out the arena. In inference, calls
-/// that depend on parameters only become `prepare` steps, run once after the parameters change.
+/// that depend on parameters only become `prepare` steps, run once after the parameters change. Throws
+/// Unsupported with every call that no variant takes, each with what each variant said.
 ProgramPlan plan_program(Lowered, const Backend&, const Selection&);
+
+/// The same of a graph, decomposed and lowered. Its loss must be one of its outputs.
+ProgramPlan plan_program(const Graph&, LowerOptions, const Backend&, const Selection&);
 
 /// The memory that programs of all shapes share; as large as the largest, and grown before the first run.
 class Arena {
@@ -88,10 +99,24 @@ class Arena {
 class Program {
  public:
   Program(Device&, Storage&, Arena&, ProgramPlan);
+  Program(Device&, Storage&, Arena&, const Graph&,
+          const LowerOptions&);  ///< planned with the device's selection
 
   bool has_input(const std::string& name) const { return inputs_.contains(name); }
   View input(const std::string& name) const;   ///< to be filled before a run; plain
   View output(const std::string& name) const;  ///< valid from a run until the next run of any program; plain
+
+  /// Moves a whole input from the host, a whole output to it, plain. DataError unless sizes agree.
+  template <class T>
+  void write(const std::string& input, const std::vector<T>& values) {
+    upload(input, std::as_bytes(std::span(values)));
+  }
+  template <class T>
+  std::vector<T> read(const std::string& output) const {
+    std::vector<T> values(static_cast<std::size_t>(this->output(output).shape.count()));
+    download(output, std::as_writable_bytes(std::span(values)));
+    return values;
+  }
 
   void prepare();  ///< runs what depends on parameters only; call after they change
   void run();      ///< one step. Phases and nodes are ranges of a profiler (device/ranges.h)
@@ -108,6 +133,8 @@ class Program {
     Bytes workspace;
   };
   void bind();
+  void upload(const std::string& input, std::span<const std::byte>);
+  void download(const std::string& output, std::span<std::byte>) const;
   void run(const std::vector<BoundStep>&);
   void bind_if_moved();
 

@@ -18,7 +18,9 @@ struct BatchNormPool {
     return {out[0], out.at(1), normalised[1], normalised[2]};
   }
 
-  bool supported(const Backend& b) const { return b.batch_norm_pool_forward && b.batch_norm_pool_backward; }
+  bool supported(const Backend& b, KernelSet kernels) const {
+    return kernels != KernelSet::vendor && b.batch_norm_pool_forward && b.batch_norm_pool_backward;
+  }
 
   template <class Rebuild>
   void decompose(Rebuild& r) const {

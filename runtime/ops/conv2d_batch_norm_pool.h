@@ -20,8 +20,9 @@ struct Conv2dBatchNormPool {
     return out;
   }
 
-  bool supported(const Backend& b) const {
-    return b.conv2d_moments_forward && b.batch_norm_pool_apply && b.batch_norm_pool_backward;
+  bool supported(const Backend& b, KernelSet kernels) const {
+    return kernels != KernelSet::vendor && b.conv2d_moments_forward && b.batch_norm_pool_apply &&
+           b.batch_norm_pool_backward;
   }
 
   template <class Rebuild>

@@ -17,14 +17,8 @@ struct Conv2dPool {
     return Pool{pool}.infer({convolved[0]});
   }
 
-  /// Windows that overlap, or that no tile holds whole, are taken apart.
-  bool supported(const Backend& backend) const {
-    constexpr std::int64_t most =
-        64;  // pixels of a window, a power of two: kernels' tiles hold whole windows
-    const auto pixels = pool.window_h * pool.window_w;
-    return backend.conv2d_pool_forward && pool.kind == PoolKind::max && pool.stride_h == pool.window_h &&
-           pool.stride_w == pool.window_w && pool.pad_h == 0 && pool.pad_w == 0 && pixels <= most &&
-           (pixels & (pixels - 1)) == 0;
+  bool supported(const Backend& backend, KernelSet kernels) const {
+    return kernels != KernelSet::vendor && backend.conv2d_pool_forward && pools_in_tiles(pool);
   }
 
   template <class Rebuild>

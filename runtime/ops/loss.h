@@ -65,7 +65,7 @@ struct Ctc {
     return {matrix_spec(type, {n}), matrix_spec(type, in[0].shape)};
   }
 
-  bool supported(const Backend& b) const { return b.ctc_loss; }
+  bool supported(const Backend& b, KernelSet) const { return b.ctc_loss; }
 
   template <class Rebuild>
   void decompose(Rebuild& r) const {

@@ -176,11 +176,12 @@ concept Operator = requires(const Op op, const Specs& inputs, const Specs& outpu
   { op.parameters() } -> std::same_as<std::string>;
 };
 
-/// A fused operator says whether a backend has its calls; where not, the graph has it decompose into
-/// simple ones: `template <class Rebuild> void decompose(Rebuild&) const` (graph/graph.h).
+/// A fused operator says whether a backend has its calls among these kernels; where not, the graph has it
+/// decompose into simple ones: `template <class Rebuild> void decompose(Rebuild&) const` (graph/graph.h).
+/// What no library fuses is taken apart for `vendor`, whose kernels the simple ones are.
 template <class Op>
-concept FusedOperator = Operator<Op> && requires(const Op op, const Backend& backend) {
-  { op.supported(backend) } -> std::same_as<bool>;
+concept FusedOperator = Operator<Op> && requires(const Op op, const Backend& backend, KernelSet kernels) {
+  { op.supported(backend, kernels) } -> std::same_as<bool>;
 };
 
 /// An operator with state that a step updates once it is known to be finite (running statistics).

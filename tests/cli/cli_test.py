@@ -515,6 +515,20 @@ class CommandLine(unittest.TestCase):
         for simt, cpu in zip(found["simt"], found["cpu"], strict=True):
             self.assertAlmostEqual(simt, cpu, delta=1e-3)
 
+    def test_libraries_alone_leave_ours_what_none_has_and_say_what_they_refuse(self):
+        libraries = ("--kernels", "vendor", "--device", "cpu")
+        result = run("inspect", "mlp", *libraries, "--calls")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRegex(result.stdout, r"dense1 dense_forward +onednn")
+        self.assertRegex(result.stdout, r"optimizer_step +\w+")
+        result = run("inspect", "crnn", *libraries)
+        self.expect(result, 2, "calls that no variant takes", "hides NaN")
+        for convolution in ("conv1", "conv2", "conv3"):
+            for call in ("pool_forward", "pool_backward"):
+                self.assertRegex(result.stderr, rf"{convolution}/\S*pool.* {call}: ")
+        self.assertNotIn("optimizer_step", result.stderr)
+        self.expect(run("inspect", "mlp", "--kernels", "vendor", "--device", "simt"), 2, "simt", "libraries")
+
     def test_a_gpu_that_is_not_here_is_planned_for(self):
         result = run("inspect", "cnn62", "--device", "cuda", "--batch", "256", "--calls")
         self.assertEqual(result.returncode, 0, result.stderr)

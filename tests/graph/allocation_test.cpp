@@ -59,13 +59,11 @@ std::size_t allocated_in_step(const std::string& name, DType type) {
   Storage storage(*device);
   Arena arena(*device);
   const auto network = build_network(recipe, 20, {.batch = batch}, NetworkUse::training, type);
-  const auto graph = decompose(network.graph, device->backend());
-  const LowerOptions lowering{.loss = graph.outputs().at("loss"),
-                              .optimizer = OptimizerSettings{.hyper = {}, .clip = 1, .decay = {}}};
-  Program program(*device, storage, arena,
-                  plan_program(lower(graph, lowering), device->backend(), device->selection()));
+  Program program(
+      *device, storage, arena, network.graph,
+      {.loss = network.loss, .optimizer = OptimizerSettings{.hyper = {}, .clip = 1, .decay = {}}});
   initialize(storage, network, 1);
-  storage.at(std::string(control_name)).as<float>()[Control::loss_scale] = 1;
+  storage.set(Control::loss_scale, 1);
   if (program.has_input("input_lengths"))
     std::fill_n(program.input("input_lengths").as<std::int32_t>(), batch,
                 static_cast<std::int32_t>(network.frames));

@@ -87,6 +87,62 @@ TEST(planning, a_call_that_a_backend_lacks_is_an_error_by_name_when_planned) {
   }
 }
 
+TEST(planning, every_call_that_no_variant_takes_is_named_at_once) {
+  Graph graph;
+  const auto x = graph.input("x", image_spec(DType::f32, {1, 2, 8, 8}));
+  const auto pooled = graph.add("first", ops::Pool{}, {x})[0];
+  const auto sum = graph.add("sum", ops::Sum{}, {pooled, pooled})[0];
+  graph.output("y", graph.add("second", ops::Pool{}, {sum})[0]);
+  Backend picky = cpu::backend();
+  picky.pool_forward = nullptr;
+  try {
+    plan_program(graph, {}, picky, {});
+    FAIL() << "planned without a kernel";
+  } catch (const Unsupported& error) {
+    EXPECT_THAT(error.what(), HasSubstr("2 calls"));
+    EXPECT_THAT(error.what(), HasSubstr("first pool_forward: backend cpu has no pool_forward"));
+    EXPECT_THAT(error.what(), HasSubstr("second pool_forward: backend cpu has no pool_forward"));
+  }
+}
+
+TEST(planning, for_libraries_alone_takes_fused_operators_apart) {
+  Graph graph;
+  const auto x = graph.input("x", image_spec(DType::f32, {1, 4, 8, 8}));
+  const auto channels = [&](const char* name) { return graph.input(name, matrix_spec(DType::f32, {4})); };
+  const auto y = graph.add("norm", ops::BatchNormPool{},
+                           {x, channels("gamma"), channels("beta"), channels("mean"), channels("variance"),
+                            no_tensor, no_tensor})[0];
+  graph.output("y", y);
+  const auto nodes = [&](KernelSet kernels) {
+    return decompose(graph, cpu::backend(), {.kernels = kernels}).nodes().size();
+  };
+  EXPECT_EQ(nodes(KernelSet::automatic), 1u);
+  EXPECT_EQ(nodes(KernelSet::vendor), 2u);
+}
+
+TEST(planning, a_loss_that_is_no_output_is_an_error) {
+  Graph graph;
+  const auto x = graph.input("x", matrix_spec(DType::f32, {2}));
+  const auto loss = graph.add("loss", ops::Mean{}, {x})[0];
+  EXPECT_THROW(plan_program(graph, {.loss = loss, .optimizer = {}}, cpu::backend(), {}), InternalError);
+}
+
+TEST(programs, move_whole_tensors_from_and_to_the_host) {
+  const auto device = testing::host_device(cpu::backend());
+  Storage storage(*device);
+  Arena arena(*device);
+  Graph graph;
+  const auto x = graph.input("x", matrix_spec(DType::f32, {1, 3}));
+  graph.output("y", graph.add("twice", ops::Sum{}, {x, x})[0]);
+  Program program(*device, storage, arena, graph, {});
+  program.write("x", std::vector<float>{1, -2, 3});
+  program.run();
+  EXPECT_EQ(program.read<float>("y"), (std::vector<float>{2, -4, 6}));
+  EXPECT_THROW(program.write("x", std::vector<float>{1, 2}), DataError);
+  EXPECT_THROW(program.write("x", std::vector<double>{1, 2, 3}), DataError);
+  EXPECT_THROW(program.read<double>("y"), DataError);
+}
+
 TEST(planning, what_depends_on_parameters_only_runs_once_after_they_change) {
   const auto device = testing::host_device(cpu::backend());
   Storage storage(*device);

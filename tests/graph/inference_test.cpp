@@ -61,7 +61,7 @@ class Reader {
     initialize(storage_, network_, 1);
     program_ = std::make_unique<Program>(
         *device_, storage_, arena_,
-        plan_program(lower(decompose(network_.graph, backend), {}), backend, selection));
+        plan_program(lower(decompose(network_.graph, backend, selection), {}), backend, selection));
     program_->prepare();
   }
 

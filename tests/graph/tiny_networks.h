@@ -1,8 +1,11 @@
 #pragma once
 /// The project's two networks, a CRNN and a CNN of convolutions that are pooled, in small.
 
+#include <fmt/format.h>
+
 #include <random>
 #include <string>
+#include <string_view>
 
 #include "models/recipe.h"
 #include "models/recognizer.h"
@@ -11,8 +14,9 @@ namespace scrawl::testing {
 
 inline constexpr int classes = 7, batch = 3, longest = 4;
 
-/// Channels beside the tensor cores' vectors.
-inline const std::string tiny_crnn = R"(
+/// Channels of the two convolutions, units of the dense layer, and the LSTMs behind it.
+inline std::string crnn_of(int first, int second, int units, std::string_view lstms) {
+  return fmt::format(R"(
 name = "tiny"
 [input]
 height = 8
@@ -22,15 +26,24 @@ fit = "left"
 labels = "text"
 [network]
 layers = [
-  { type = "conv", filters = 16, kernel = 3, padding = "same", bias = false },
-  { type = "batch_norm" }, { type = "relu" }, { type = "max_pool", window = 2 },
-  { type = "conv", filters = 5, kernel = 3, padding = "same" },
-  { type = "batch_norm" }, { type = "relu" }, { type = "max_pool", window = [2, 1] },
-  { type = "dropout", rate = 0.25 },
-  { type = "columns" }, { type = "dense", units = 12 }, { type = "relu" },
-  { type = "lstm", units = 9 }, { type = "lstm", units = 8, bidirectional = false }, { type = "classes" },
+  {{ type = "conv", filters = {}, kernel = 3, padding = "same", bias = false }},
+  {{ type = "batch_norm" }}, {{ type = "relu" }}, {{ type = "max_pool", window = 2 }},
+  {{ type = "conv", filters = {}, kernel = 3, padding = "same" }},
+  {{ type = "batch_norm" }}, {{ type = "relu" }}, {{ type = "max_pool", window = [2, 1] }},
+  {{ type = "dropout", rate = 0.25 }},
+  {{ type = "columns" }}, {{ type = "dense", units = {} }}, {{ type = "relu" }},
+  {}, {{ type = "classes" }},
 ]
-)";
+)",
+                     first, second, units, lstms);
+}
+
+/// Channels beside the tensor cores' vectors.
+inline const std::string tiny_crnn = crnn_of(
+    16, 5, 12, R"({ type = "lstm", units = 9 }, { type = "lstm", units = 8, bidirectional = false })");
+
+/// Channels in whole vectors, and an LSTM that stays on the GPU.
+inline const std::string even_crnn = crnn_of(8, 16, 16, R"({ type = "lstm", units = 16 })");
 
 inline const std::string tiny_cnn = R"(
 name = "tiny-cnn"
@@ -44,27 +57,6 @@ layers = [
   { type = "conv", filters = 16, kernel = 3 }, { type = "relu" }, { type = "max_pool" },
   { type = "flatten" }, { type = "dense", units = 20 }, { type = "relu" }, { type = "dense", units = 10 },
   { type = "sigmoid" }, { type = "classes" },
-]
-)";
-
-/// Channels in whole vectors, and an LSTM that stays on the GPU.
-inline const std::string even_crnn = R"(
-name = "tiny"
-[input]
-height = 8
-width = 16
-fit = "left"
-[data]
-labels = "text"
-[network]
-layers = [
-  { type = "conv", filters = 8, kernel = 3, padding = "same", bias = false },
-  { type = "batch_norm" }, { type = "relu" }, { type = "max_pool", window = 2 },
-  { type = "conv", filters = 16, kernel = 3, padding = "same" },
-  { type = "batch_norm" }, { type = "relu" }, { type = "max_pool", window = [2, 1] },
-  { type = "dropout", rate = 0.25 },
-  { type = "columns" }, { type = "dense", units = 16 }, { type = "relu" },
-  { type = "lstm", units = 16 }, { type = "classes" },
 ]
 )";
 

@@ -41,8 +41,8 @@ TrainingRun::TrainingRun(const Recipe& recipe, std::unique_ptr<Device> device, c
   for (const auto width : options.widths) {
     const auto network = build_network(recipe_, classes_, {options.batch, width, options.longest_label},
                                        NetworkUse::training, options.type);
-    const auto graph =
-        options.fusion == Fusion::apart ? decompose_all(network.graph) : decompose(network.graph, backend);
+    const auto graph = options.fusion == Fusion::apart ? decompose_all(network.graph)
+                                                       : decompose(network.graph, backend, selection);
     const LowerOptions lowering{
         .loss = graph.outputs().at("loss"), .optimizer = sgd, .seed = 5, .keep_gradients = true};
     shapes_.push_back({std::make_unique<Program>(*device_, storage_, arena_,
@@ -85,14 +85,7 @@ double TrainingRun::control(Control::Slot slot) const {
   return read(storage_.at(std::string(control_name)))[slot];
 }
 
-void TrainingRun::set_control(Control::Slot slot, float value) {
-  const auto control = storage_.at(std::string(control_name));
-  const double wide = value;
-  if (control.type == DType::f64)
-    device_->upload(control.as<double>() + slot, std::as_bytes(std::span(&wide, 1)));
-  else
-    device_->upload(control.as<float>() + slot, std::as_bytes(std::span(&value, 1)));
-}
+void TrainingRun::set_control(Control::Slot slot, float value) { storage_.set(slot, value); }
 
 Values TrainingRun::read(const View& view) const {
   Values values(static_cast<std::size_t>(view.shape.count()));

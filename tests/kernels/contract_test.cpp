@@ -203,6 +203,45 @@ TEST_P(Table, refuses_double_by_name) {
   EXPECT_THAT(message_of<ShapeError>([&] { backend().softmax_forward(call, {}); }), HasSubstr("got f64"));
 }
 
+/// A call of nothing, and variants that take it or do not.
+struct Anything {};
+Plan<Anything> plan_anything(Anything&, const Selection&) { return {}; }
+Plan<Anything> refuse_anything(Anything&, const Selection&) { throw Refused("no library today"); }
+constexpr Variant<Anything> ours{"ours", Origin::native, plan_anything},
+    theirs{"theirs", Origin::vendor, plan_anything},
+    missing_library{"missing", Origin::vendor, refuse_anything};
+
+std::string chosen(std::initializer_list<Variant<Anything>> variants, KernelSet kernels) {
+  Anything call;
+  return first_variant<Anything>("anything", variants, call, {.kernels = kernels}).variant;
+}
+
+TEST(first_variant, of_a_library_is_taken_alone_where_the_list_has_one) {
+  EXPECT_EQ(chosen({ours, theirs}, KernelSet::automatic), "ours");
+  EXPECT_EQ(chosen({ours, theirs}, KernelSet::native), "ours");
+  EXPECT_EQ(chosen({ours, theirs}, KernelSet::vendor), "theirs");
+  EXPECT_EQ(chosen({missing_library, theirs}, KernelSet::vendor), "theirs");
+}
+
+TEST(first_variant, of_a_list_without_a_library_is_ours_for_every_choice) {
+  for (const auto kernels : {KernelSet::automatic, KernelSet::native, KernelSet::vendor})
+    EXPECT_EQ(chosen({ours}, kernels), "ours") << name_of(kernels);
+}
+
+TEST(first_variant, is_refused_by_name_where_the_librarys_refuses) {
+  const auto message = message_of<Unsupported>([] { chosen({ours, missing_library}, KernelSet::vendor); });
+  EXPECT_EQ(
+      message,
+      "anything: no variant takes this call:\n  ours: left out by --kernels\n  missing: no library today");
+}
+
+TEST_P(Table, scales_rows_whatever_kernels_are_asked_for) {
+  for (const auto kernels : {KernelSet::native, KernelSet::vendor}) {
+    ScaleRows call{.x = f32({3, 4}), .scale = f32({3}), .y = f32({3, 4})};
+    EXPECT_THAT(backend().scale_rows(call, {.kernels = kernels}).variant, testing::Not(testing::IsEmpty()));
+  }
+}
+
 TEST(reference, does_every_operation) { EXPECT_THAT(missing(reference::backend()), testing::IsEmpty()); }
 
 INSTANTIATE_TEST_SUITE_P(on, Table, testing::ValuesIn(backends()), backend_name);

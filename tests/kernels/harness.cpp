@@ -83,7 +83,9 @@ const std::vector<Setting>& settings(const Backend& backend) {
       {.selection = {.kernels = KernelSet::vendor, .threads = 2}},
       {.selection = {.kernels = KernelSet::vendor, .threads = 2}, .memory = Memory::in_place},
   };
-  return target_of(backend) ? of_devices : all;
+  static const std::vector<Setting> of_simt(of_devices.begin(), of_devices.end() - 1);  // it has no libraries
+  if (!target_of(backend)) return all;
+  return backend.name == "simt" ? of_simt : of_devices;
 }
 
 std::string to_string(const Setting& setting) {

@@ -140,9 +140,10 @@ bool takes(const Backend& table, const Setting& setting, LstmForward call) {
 
 /// The usual kernels, and libraries' where they have the call.
 std::vector<Setting> kernel_sets(const Backend& table, const LstmForward& call) {
-  std::vector<Setting> sets(2, settings(table).front());
-  sets.back().selection.kernels = KernelSet::vendor;
-  if (!takes(table, sets.back(), call)) sets.pop_back();
+  std::vector<Setting> sets{settings(table).front()};
+  const auto vendor = std::ranges::find(settings(table), KernelSet::vendor,
+                                        [](const Setting& s) { return s.selection.kernels; });
+  if (vendor != settings(table).end() && takes(table, *vendor, call)) sets.push_back(*vendor);
   return sets;
 }
 

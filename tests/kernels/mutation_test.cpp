@@ -464,6 +464,7 @@ TEST(mutation, batch_norm) {
   Tensor control(Shape{Control::count});
   problems.push_back(problem("running variance",
                              RunningUpdate{.moment = RunningUpdate::Moment::variance,
+                                           .count = 40 * 5 * 3,
                                            .height = 5,
                                            .running = c,
                                            .value = c,

@@ -31,7 +31,9 @@ void DeviceFlags::add_to(CLI::App& app) {
                  "auto (cuda where it is usable, else cpu), cpu, cuda, or simt: the CUDA kernels checked on "
                  "the CPU, slowly")
       ->capture_default_str();
-  app.add_option("--kernels", kernels, "auto, native (only our own) or vendor (only libraries')")
+  app.add_option("--kernels", kernels,
+                 "auto, native (only our own) or vendor (only libraries', and ours where no library has the "
+                 "call)")
       ->capture_default_str();
   app.add_option("--threads", threads, "CPU threads of --device cpu; 0: all that this process may use")
       ->capture_default_str();

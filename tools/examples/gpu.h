@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <vector>
 
 #include "kernels/cuda/backend.h"
@@ -30,25 +31,48 @@ inline void check(cudaError_t error) {
   std::exit(none ? 4 : 1);
 }
 
+inline int multiprocessors() {
+  int count = 0;
+  check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, 0));
+  return count;
+}
+
+struct Stream {
+  cudaStream_t stream = nullptr;
+
+  Stream() { check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking)); }
+  ~Stream() { check(cudaStreamDestroy(stream)); }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  operator scrawl::Stream() const { return reinterpret_cast<scrawl::Stream>(stream); }
+};
+
+struct Free {
+  void operator()(void* memory) const { check(cudaFree(memory)); }
+};
 template <class T>
-T* allocate(std::size_t count) {
+using Memory = std::unique_ptr<T[], Free>;  ///< on the GPU
+
+template <class T>
+Memory<T> allocate(std::size_t count) {
   void* memory = nullptr;
   check(cudaMalloc(&memory, std::max<std::size_t>(count * sizeof(T), 1)));
-  return static_cast<T*>(memory);
+  return Memory<T>(static_cast<T*>(memory));
 }
 
 template <class T>
-T* to_gpu(const std::vector<T>& values, cudaStream_t stream) {
-  T* const memory = allocate<T>(values.size());
-  check(cudaMemcpyAsync(memory, values.data(), values.size() * sizeof(T), cudaMemcpyDefault, stream));
-  check(cudaStreamSynchronize(stream));
+Memory<T> to_gpu(const std::vector<T>& values, const Stream& on) {
+  auto memory = allocate<T>(values.size());
+  check(
+      cudaMemcpyAsync(memory.get(), values.data(), values.size() * sizeof(T), cudaMemcpyDefault, on.stream));
+  check(cudaStreamSynchronize(on.stream));
   return memory;
 }
 
 template <class T>
-std::vector<T> to_host(const T* memory, std::size_t count, cudaStream_t stream) {
+std::vector<T> to_host(const Memory<T>& memory, std::size_t count, const Stream& on) {
   std::vector<T> values(count);
-  check(cudaMemcpyAsync(values.data(), memory, count * sizeof(T), cudaMemcpyDefault, stream));
-  check(cudaStreamSynchronize(stream));
+  check(cudaMemcpyAsync(values.data(), memory.get(), count * sizeof(T), cudaMemcpyDefault, on.stream));
+  check(cudaStreamSynchronize(on.stream));
   return values;
 }

@@ -37,11 +37,17 @@ SCRAWL_DEVICE void wait_flag(const std::uint32_t* flag, std::uint32_t value,
 #ifdef __CUDACC__
   std::uint32_t now;
   do {
-    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];"
+    asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];"
                  : "=r"(now)
                  : "l"(__cvta_generic_to_global(flag))
                  : "memory");
   } while (now < value);
+  // A load that acquires throws away what the L1 holds: one does, behind all others, and sees this raise or a
+  // later one. fence.acq_rel would wait for the lane's own writes, too (sm_80, sm_90a: MEMBAR.ALL.GPU).
+  asm volatile("ld.acquire.gpu.global.u32 %0, [%1];"
+               : "=r"(now)
+               : "l"(__cvta_generic_to_global(flag))
+               : "memory");
 #else
   const auto site = place.site("wait_flag");
   wait_flag(flag + (is_shifted(site) ? 1 : 0), value, site);

@@ -5,6 +5,10 @@
 
 namespace SCRAWL_CUDA {
 
+struct Plus {
+  SCRAWL_DEVICE double operator()(double a, double b) const { return a + b; }
+};
+
 /// One value a warp, in shared memory. Used again only after a sync_block.
 template <class T>
 struct PerWarp {

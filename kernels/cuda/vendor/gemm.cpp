@@ -49,8 +49,7 @@ Plan<Call> plan(Call& call, const Selection& selection) {
               product->run(p.a.data, p.b.data, p.bias.data, p.y.data, workspace, stream);
             } else {
               product->run(p.a.data, p.b.data, nullptr, behind.data(), workspace, stream);
-              finish_product(reinterpret_cast<const float*>(behind.data()), p.bias, p.activation, p.y,
-                             stream);
+              finish_product(reinterpret_cast<float*>(behind.data()), p.bias, p.activation, p.y, stream);
             }
             if constexpr (std::is_same_v<Call, DenseBackwardWeight>)
               if (c.db.present()) column_sums(p.a, p.k(), c.db, behind, stream);
