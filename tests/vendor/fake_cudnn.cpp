@@ -27,6 +27,7 @@ struct Node {
   std::map<cudnnBackendAttributeName_t, std::vector<std::byte>> attributes = {};
   bool is_final = false;
   int engine = 0;               ///< of engines, their configurations and plans
+  std::int64_t knob = 0;        ///< of configurations and their choices
   const Node* graph = nullptr;  ///< likewise
 
   template <class T>
@@ -248,11 +249,13 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t raw, cudnnBacken
     return fail(CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED, "fake: it is not final");
   switch (name) {
     case CUDNN_ATTR_ENGINEHEUR_RESULTS: {
-      const bool is_a = node.one<cudnnBackendHeurMode_t>(CUDNN_ATTR_ENGINEHEUR_MODE) == CUDNN_HEUR_MODE_A;
-      *count = is_a ? std::ssize(fake::engines) : 0;
+      // A names every engine; B the plain one, twice: as A does, and with another knob.
+      const auto mode = node.one<cudnnBackendHeurMode_t>(CUDNN_ATTR_ENGINEHEUR_MODE);
+      *count = mode == CUDNN_HEUR_MODE_A ? std::ssize(fake::engines) : mode == CUDNN_HEUR_MODE_B ? 2 : 0;
       for (int i = 0; i < static_cast<int>(std::min(asked, *count)); ++i) {
         auto& config = *of(static_cast<cudnnBackendDescriptor_t*>(values)[i]);
-        config.engine = i;
+        config.engine = mode == CUDNN_HEUR_MODE_A ? i : fake::plain;
+        config.knob = mode == CUDNN_HEUR_MODE_A ? 0 : i;
         config.graph = &node.node(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
       }
       break;
@@ -264,6 +267,23 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t raw, cudnnBacken
       *count = 1;
       break;
     }
+    case CUDNN_ATTR_ENGINECFG_KNOB_CHOICES:                      // of engine 7, one; named by both heuristics
+      *count = node.engine == fake::plain && asked > 0 ? 1 : 0;  // as cuDNN: nobody is told how many
+      for (int i = 0; i < static_cast<int>(std::min(asked, *count)); ++i) {
+        auto& choice = *of(static_cast<cudnnBackendDescriptor_t*>(values)[i]);
+        choice.engine = node.engine;
+        choice.knob = node.knob;
+        choice.is_final = true;
+      }
+      break;
+    case CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE:
+      *static_cast<cudnnBackendKnobType_t*>(values) = CUDNN_KNOB_TYPE_TILE_SIZE;
+      *count = 1;
+      break;
+    case CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE:
+      *static_cast<std::int64_t*>(values) = node.knob;
+      *count = 1;
+      break;
     case CUDNN_ATTR_ENGINE_GLOBAL_INDEX:
       *static_cast<std::int64_t*>(values) = node.engine;
       *count = 1;
