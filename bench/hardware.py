@@ -46,13 +46,14 @@ def called_directly(row):
 
 
 def best_plan(row):
-    """The vendor's best beside ours, and how it was found."""
+    """The vendor's best of each kind, and how they were found."""
     search = row.get("search")
     if not search or row["cache"] != "cold":
         return None
-    if not row["peer"]:
+    if not row["peers"]:
         return f"`{row['name']}`: no plan" + (f": {search['unavailable']}" if search["unavailable"] else f" ({searched(search)})")
-    return f"`{row['name']}`: {row['peer']}, {row['peer_us']['median']:.1f} us ({searched(search)})"
+    best = ", ".join(f"{peer['us']['median']:.1f} us by {peer['name']}" for peer in row["peers"])
+    return f"`{row['name']}`: {best} ({searched(search)})"
 
 
 def searched(search):
@@ -72,7 +73,7 @@ QUESTIONS = (
     ("CTC at T 64, K 30, L 24: PyTorch's native one and cuDNN's", r"ctc\.gradient\[T=64"),
     ("cuDNN's CTC, deterministic and not, called directly", r"ctc\.gradient\[T=64", called_directly),
     ("convolutions a1-a3, b1-b3 through PyTorch, bf16 and f16, forward and both backwards", r"conv2d\."),
-    ("the same through cuDNN's plan search, bias and ReLU fused", r"conv2d.*,(bf16|f16)\]$", best_plan),
+    ("the same through cuDNN's plan search, with bias and ReLU or batch norm's sums fused", r"conv2d.*,(bf16|f16)\]$", best_plan),
     ("PyTorch's best training step of crnn and cnn62, batch 64/256/1024", r"train_step\["),
     ("`wgmma` with register A at N 8/16/32/64: cycles", "needs the building blocks"),
     ("`st.async` round trip in clusters of 2/4/8; distributed shared-memory bandwidth", "needs the building blocks"),

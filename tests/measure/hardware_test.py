@@ -129,12 +129,13 @@ class Hardware(unittest.TestCase):
 
     def test_a_search_answers_with_the_best_plan_once_a_problem(self):
         search = {"plans": 20, "refused": 8, "tried": 12, "wrong": 1, "failed": 2, "cut_short": False, "unavailable": None}
-        row = {"name": "conv2d.forward[N=64,bf16]", "peer": "cudnn engine 41", "search": search}
-        none = {"name": "conv2d.forward[N=64,f16]", "peer": None, "search": {**search, "plans": 0, "unavailable": "cuDNN: not found"}}
+        peers = [{"name": f"cudnn engine {n}", "us": spread(us), "ratio": spread(2.0)} for n, us in ((41, 25), (2, 30))]
+        row = {"name": "conv2d.forward[N=64,bf16]", "peers": peers, "search": search}
+        none = {"name": "conv2d.forward[N=64,f16]", "peers": [], "search": {**search, "plans": 0, "unavailable": "cuDNN: not found"}}
         self.report("kernels", kernel("a") | row, kernel("b") | row, kernel("a", cache="hot") | row, kernel("a") | none,
                     kernel("a") | row | {"name": "conv2d.forward[N=64,tf32]"})
         self.assertEqual(cells(self.document(), "plan search")[1:], [WHERE, "<br>".join((
-            "`conv2d.forward[N=64,bf16]`: cudnn engine 41, 25.0 us (12 of 20 plans, 8 refused, 1 wrong, 2 failed)",
+            "`conv2d.forward[N=64,bf16]`: 25.0 us by cudnn engine 41, 30.0 us by cudnn engine 2 (12 of 20 plans, 8 refused, 1 wrong, 2 failed)",
             "`conv2d.forward[N=64,f16]`: no plan: cuDNN: not found"))])
 
     def test_what_is_to_be_measured_first_waits_for_its_part(self):

@@ -80,6 +80,17 @@ TEST_F(DescribedGpu, names_engines_for_a_search_of_which_some_can_be_planned) {
   }
 }
 
+TEST_F(DescribedGpu, sums_what_it_convolves_in_f16) {
+  Conv2dMomentsForward call{.params = same,
+                            .x = described(DType::f16, x),
+                            .w = described(DType::f16, w),
+                            .y = described(DType::f16, y),
+                            .mean = described(DType::f32, {64}),
+                            .variance = described(DType::f32, {64})};
+  const PlannedFor gpu{.properties = properties_.get()};
+  EXPECT_FALSE(graph_of(cudnn(), call).offers(gpu).empty());
+}
+
 TEST_F(DescribedGpu, fuses_bias_and_relu) {
   Conv2dForward call{.params = same,
                      .activation = Activation::relu,

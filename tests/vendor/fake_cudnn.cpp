@@ -108,7 +108,9 @@ Tensor& result(Memory& memory, const Node& tensor) {
 }
 
 const Node& result_of(const Node& op) {
-  return op.node(op.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR
+  return op.node(op.type == CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR
+                     ? CUDNN_ATTR_OPERATION_GENSTATS_SUMDESC
+                 : op.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR
                      ? CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y
                  : op.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR
                      ? CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX
@@ -187,6 +189,22 @@ void apply(const Node& op, Memory& memory) {
           };
           y(n, c, h, w) = pointwise(mode, at(x), at(b));
         }
+}
+
+/// Sums over pixels of a channel, and of squares.
+void sum(const Node& op, Memory& memory) {
+  const auto& x = memory.at(id_of(op.node(CUDNN_ATTR_OPERATION_GENSTATS_XDESC)));
+  Tensor sums({1, x.shape()[1], 1, 1}), squares = sums;
+  for (std::int64_t n = 0; n < x.shape()[0]; ++n)
+    for (std::int64_t c = 0; c < x.shape()[1]; ++c)
+      for (std::int64_t h = 0; h < x.shape()[2]; ++h)
+        for (std::int64_t w = 0; w < x.shape()[3]; ++w) {
+          const double value = x(n, c, h, w);
+          sums(0, c, 0, 0) += value;
+          squares(0, c, 0, 0) += value * value;
+        }
+  memory[id_of(op.node(CUDNN_ATTR_OPERATION_GENSTATS_SUMDESC))] = sums;
+  memory[id_of(op.node(CUDNN_ATTR_OPERATION_GENSTATS_SQSUMDESC))] = squares;
 }
 
 }  // namespace
@@ -325,7 +343,9 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t, cudnnBackendDescriptor_t plan,
     memory[ids[i]] = Tensor(view_of(*tensors[ids[i]], data[i]));
   }
   for (const auto* const op : operations)
-    op->type == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR ? apply(*op, memory) : convolve(*op, memory);
+    op->type == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR   ? apply(*op, memory)
+    : op->type == CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR ? sum(*op, memory)
+                                                               : convolve(*op, memory);
   if (engine.run == fake::Run::wrong) {
     const auto& last = operations.back()->type == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR
                            ? operations.back()->node(CUDNN_ATTR_OPERATION_POINTWISE_YDESC)

@@ -64,8 +64,7 @@ class Searches : public testing::Test {
 };
 
 TEST_F(Searches, of_convolutions_find_the_fastest_engine_that_is_right) {
-  for (const auto* const operation :
-       {"conv2d.forward", "conv2d.backward_weight", "conv2d_pool.forward", "conv2d_moments.forward"})
+  for (const auto* const operation : {"conv2d.forward", "conv2d.backward_weight", "conv2d_pool.forward"})
     for (const auto* const type : {"bf16", "tf32"}) {
       timed_ = 0;
       const auto result = found(operation, type);
@@ -81,6 +80,16 @@ TEST_F(Searches, of_convolutions_find_the_fastest_engine_that_is_right) {
       EXPECT_THAT(result.attempts[8].wrong, HasSubstr("expected a relative distance")) << operation;
       EXPECT_THAT(result.attempts[9].refused, HasSubstr("fake: this engine fails")) << operation;
     }
+}
+
+TEST_F(Searches, of_moments_have_two_kinds) {
+  us_ = {3, 1, 2, 4, 6, 7, 5, 8};  // four engines of each kind are right
+  const auto result = found("conv2d_moments.forward", "bf16");
+  EXPECT_EQ(result.counts.plans, 22);
+  EXPECT_EQ(result.counts.wrong, 2);
+  EXPECT_THAT(result.attempts[19].wrong, HasSubstr("y: "));
+  EXPECT_THAT(result.attempts[8].wrong, HasSubstr("mean: "));
+  EXPECT_THAT(names(result), ElementsAre("cudnn engine 6, with sums", "cudnn engine 7, without moments"));
 }
 
 TEST_F(Searches, leave_out_tensor_cores_where_f32_is_exact) {
