@@ -160,24 +160,29 @@ std::vector<Contender> cudnn_contenders(Device& device, const Selection& selecti
 
 std::vector<Contender> cudnn_contenders(Device& device, const Selection& selection,
                                         const Conv2dMomentsForward& call, const Inputs& inputs) {
-  std::vector<Contender> all;
+  std::vector<Contender> summing;
   try {
-    all = contenders_of(device, selection, call, inputs);
+    summing = contenders_of(device, selection, call, inputs);
   } catch (const Refused&) {  // no engine sums in this type: the others remain
   }
+  auto apart = contenders_of(
+      device, selection,
+      Conv2dForward{.params = call.params, .x = call.x, .w = call.w, .b = call.b, .y = call.y}, inputs);
   const auto pixels = static_cast<float>(call.y.shape.count() / call.y.shape[1]);
-  for (auto& each : all) {
-    each.name += ", with sums";
-    each.kind = "with sums";
-    each.place = [=, place = each.place] { return std::make_unique<WithSums>(place(), pixels); };
-  }
-  for (auto& each :
-       contenders_of(device, selection,
-                     Conv2dForward{.params = call.params, .x = call.x, .w = call.w, .b = call.b, .y = call.y},
-                     inputs)) {
-    each.name += ", without moments";
-    each.kind = "without moments";
-    all.push_back(std::move(each));
+  // By turns: a search that is cut short has seen both kinds.
+  std::vector<Contender> all;
+  for (std::size_t i = 0; i < std::max(summing.size(), apart.size()); ++i) {
+    if (i < summing.size()) {
+      auto& each = all.emplace_back(std::move(summing[i]));
+      each.name += ", with sums";
+      each.kind = "with sums";
+      each.place = [=, place = each.place] { return std::make_unique<WithSums>(place(), pixels); };
+    }
+    if (i < apart.size()) {
+      auto& each = all.emplace_back(std::move(apart[i]));
+      each.name += ", without moments";
+      each.kind = "without moments";
+    }
   }
   return all;
 }

@@ -48,8 +48,9 @@ std::vector<Contender> variants_of(const Problem&, Device&, const Selection&);
 /// What a search goes by.
 struct Rules {
   double tolerance = 0;  ///< of outputs
-  double seconds =
-      2;  ///< after which no further contender is placed; the first, which opens the library, is beside them
+  /// After which no further contender is placed, but those that are reported by themselves: they are few. The
+  /// first, which opens the library, is beside them.
+  double seconds = 2;
   std::int64_t compared = 0;  ///< elements at either end of an output
 };
 

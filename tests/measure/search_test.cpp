@@ -106,6 +106,17 @@ TEST_F(SearchAmong, says_when_it_was_cut_short_and_gives_the_first_its_time) {
   EXPECT_EQ(found.best[0].name, "c");
 }
 
+TEST_F(SearchAmong, leaves_out_nobody_who_is_reported_alone) {
+  std::vector<Contender> four{contender("a", 9, right_), contender("b", 4, right_), contender("c", 3, right_),
+                              contender("d", 2, right_)};
+  four[3].row = "lstm.forward[f16]";
+  const auto found = run(four, 0.5);
+  EXPECT_TRUE(found.counts.is_cut_short);
+  ASSERT_EQ(found.attempts.size(), 3u) << "c is left out";
+  EXPECT_EQ(found.attempts[2].row, "lstm.forward[f16]");
+  EXPECT_EQ(found.best[0].name, "d");
+}
+
 TEST_F(SearchAmong, compares_the_outputs_that_both_have) {
   expected_["argmax"] = {3};
   EXPECT_EQ(run({contender("a", 9, right_)}).counts.wrong, 0);
