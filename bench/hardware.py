@@ -5,7 +5,7 @@
     python3 bench/hardware.py build/release/bench/kernels/bench_kernels --check   # exits with 1 if it is not this
 
 A report is bench/results/GPU-PART.json, PART as in gpu_check.sh. What there is comes from the program, which plans every
-problem on simt, from the tests' sources and from gpu_check.sh; predictions from the kernels' head comments.
+problem on simt, from the tests' sources and from gpu_check.sh; predictions are what bench_static left in bench/results/.
 """
 
 import argparse
@@ -25,15 +25,8 @@ NEVER = "never run on hardware"
 SUITES = "tests/kernels/*_agreement_test.cpp", "tests/kernels/target_test.cpp", "tests/blocks/*_test.cpp", "tests/graph/*_test.cpp"
 TOOLS = "memcheck", "racecheck", "synccheck", "initcheck"
 
-# Whose head comment has the prediction; the bytes it names are predicted to move at 85% of the copy rate.
-PREDICTIONS = (
-    (r"conv2d(_pool)?\.forward", "narrow_64x64", "conv2d_narrow.cu", ""),
-    (r"conv2d(_pool)?\.(forward|backward_data)", "implicit_128x128", "conv2d.cu", ""),
-    (r"lstm\..*", "resident", "lstm_resident.cu", ""),
-    (r"batch_norm\..*", ".*", "norm.cu", " At 85% of the copy rate."),
-    (r"batch_norm_pool\..*", ".*", "norm_pool.cu", " At 85% of the copy rate."),
-    (r"pool\..*", ".*", "pool.cu", " At 85% of the copy rate."),
-)
+# What waits rather than moves or multiplies: a prediction in words ends the kernels' head comment.
+WAITING = ((r"lstm\..*", "resident", "lstm_resident.cu"), (r"ctc\..*", "shared", "ctc.cu"))
 
 
 def called_directly(row):
@@ -91,6 +84,13 @@ tools/bundle.sh build/gpu_check.tar.gz                   # where there is a CUDA
 tar -xzf gpu_check.tar.gz && scrawl_gpu_check/tools/gpu_check.sh --seconds 540 --out results   # where there is a GPU
 cp results/kernels.json bench/results/h200-kernels.json  # and each other part; then generate
 ```
+"""
+
+PREDICTED = """What stands under "predicted" nobody has measured. `bench_static` ran a few blocks of each launch on simt and counted their
+products, bytes and waits; registers, shared memory and the instructions of the busiest loop are the compiler's, for sm_90a; rates are
+an H200's of 790 TFLOP/s bf16 (60% of it by `mma.sync`; tf32 half of it, f32 one multiply-add a lane and clock), 4.3 TB/s and an assumed
+1.755 GHz. A launch takes the longest of its bytes, its arithmetic and its instructions at four a clock and multiprocessor; what products
+read twice comes from a cache, and latency, launches and bank conflicts count for nothing. MB are bytes that lanes moved, cached or not.
 """
 
 
@@ -160,8 +160,32 @@ def listing(program):
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def prediction(operation, variant):
-    for operations, variants, source, more in PREDICTIONS:
+def predictions(folder):
+    """{(operation, layer, variant, type): row} of what bench_static left."""
+    rows = {}
+    for path in sorted(folder.glob("*-static.json")):
+        report = json.loads(path.read_text())
+        for row in report["rows"]:
+            rows[row["operation"], row["layer"], row["variant"], row["type"]] = {**report["header"], **row}
+    return rows
+
+
+def launch(one):
+    """"4 x `kernel`: 528 blocks of 128, 168 registers, 40 KiB: 3 a multiprocessor; 1,200 instructions a warp, ..."""
+    times = f"{one['times']} x " if "times" in one else ""
+    if one["registers"]:
+        code = f", {one['registers']} registers, {one['shared_bytes'] / 1024:.0f} KiB: {one['resident_blocks']} a multiprocessor, {one['waves']:.1f} waves"
+    else:
+        code = f", {one['shared_bytes'] / 1024:.0f} KiB"
+    issued = [f"{one['instructions_a_warp']:,.0f} instructions a warp"] if one["instructions_a_warp"] else []
+    issued += [f"{one['products_a_warp']:,.0f} mma"] if one["products_a_warp"] else []
+    serial = [f"{count:,} {what}" for what, count in one["serial"].items() if count]
+    moved = f"{one['global_bytes'] / 1e6:,.1f} MB"
+    return f"{times}`{one['kernel'].partition('<')[0]}` {one['blocks']:,} blocks of {one['threads']}{code}; " + ", ".join(issued + serial + [moved])
+
+
+def words(operation, variant):
+    for operations, variants, source in WAITING:
         if re.fullmatch(operations, operation) and re.fullmatch(variants, variant):
             head = []
             for line in (ROOT / "kernels/cuda" / source).read_text().splitlines():
@@ -169,8 +193,20 @@ def prediction(operation, variant):
                     break
                 head.append(line[3:].strip())
             text = " ".join(head)
-            return text[re.search(r"Predict", text).start():].replace(" Not measured.", "") + more
+            return text[re.search(r"Predict", text).start():]
     return ""
+
+
+def prediction(row, operation, variant):
+    """Cells: the problem, at least so many microseconds, of the limit, from what."""
+    if not row:
+        return "", "", ""
+    percent = 100 * row["limit_us"] / row["us"]
+    causes = max(row["launches"], key=lambda one: one["us"] * one.get("times", 1))
+    told = "; ".join(map(launch, row["launches"]))
+    more = words(operation, variant) if row["type"] == "bf16" else ""
+    return (f"{row['us']:.1f} at `{row['name'][row['name'].index('[') + 1:].split(',')[0]}`",
+            f"{row['limit_us']:.1f} ({percent:.0f}%), {causes['by']}", told + (f". {more}" if more else ""))
 
 
 def rate(row, key):
@@ -198,23 +234,22 @@ def measured(rows, name, variant, kind):
         yield where(header), right, "; ".join(figures), rates, beside, percent
 
 
-def kernels(found, listed):
+def kernels(found, listed, predicted):
     rows = newest(found, "kernels")
-    kinds = {}  # (operation, variant, type): problems
+    kinds = {}  # (operation, layer, variant, type): problems
     for item in listed:
-        kinds.setdefault((item["operation"], item["variant"], item["type"]), []).append(item)
-    for (operation, variant, kind), problems in kinds.items():
-        told = prediction(operation, variant) if kind == "bf16" else ""
-        left = []
+        kinds.setdefault((item["operation"], item["layer"], item["variant"], item["type"]), []).append(item)
+    for (operation, layer, variant, kind), problems in kinds.items():
+        told = prediction(predicted.get((operation, layer, variant, kind)), operation, variant)
+        left = False
         for problem in problems:
             results = list(measured(rows, problem["name"], variant, kind))
             for cells in results:
-                yield (f"`{problem['name']}`", variant, kind, *cells, told)
-                told = ""
-            if not results and problem["layer"] not in left:
-                left.append(problem["layer"])
+                yield (f"`{problem['name']}`", variant, kind, *cells, *told)
+                told = "", "", ""
+            left = left or not results
         if left:
-            yield f"{operation} {', '.join(left)}".strip(), variant, kind, NEVER, "", "", "", "", "", told
+            yield f"{operation} {layer}".strip(), variant, kind, NEVER, "", "", "", "", "", *told
 
 
 # ---- networks in training, and what is to be measured first
@@ -271,9 +306,9 @@ def document(folder, listed):
         "## Are the kernels right?\n",
         table(("part", "suite or tool", "GPU, driver, date, commit", "state", "detail"), correctness(found)),
         "\n## How fast are they?\n\nLimit: the larger of FLOPs over the type's measured rate and least bytes over the copy rate. "
-        "Ratio: the best vendor plan's\ntime over ours, in the same rounds; ratio, rates and percent are of cold caches.\n\n" + limits + "\n",
+        "Ratio: the best vendor plan's\ntime over ours, in the same rounds; ratio, rates and percent are of cold caches.\n\n" + limits + "\n\n" + PREDICTED,
         table(("problem", "variant", "type", "GPU, driver, date, commit", "outputs", "us (10%-90%)", "rate", "vendor's time / ours", "of the limit",
-               "predicted, not measured"), kernels(found, listed)),
+               "predicted us, at least", "limit there", "predicted from"), kernels(found, listed, predictions(folder))),
         "\n## Networks in training\n",
         table(("step", "GPU, driver, date, commit", "ms (10%-90%)", "beside", "its ms", "times as fast"), training(found)),
         "\n## Measure first\n",

@@ -5,6 +5,11 @@
 /// The critical path is T steps, of one shuffle each; nothing passes over time a second time. Beta is alpha
 /// of the label and the frames read backwards, so that both are one piece of code: a lane holds pairs (blank,
 /// symbol), and needs of its neighbour the symbol only.
+///
+/// Predicted, not measured, from sm_90a's code for labels of up to 31 symbols: a step is 84 instructions
+/// until the chains meet, and 230 after it, where each frame's weights are summed. A warp issues one a clock
+/// at most, so that T 64 takes 5.7 us in the chains alone, at any batch that finds room at once; about twice
+/// that, if half of them wait for the one before.
 
 #include "kernels/ctc.h"
 

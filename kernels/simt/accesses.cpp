@@ -48,6 +48,29 @@ void Block::check_place(const void* address, std::size_t bytes, Access access, c
   fail(Fault::bounds, describe(address, bytes, access, instruction) + ": no memory of the device");
 }
 
+Traffic::Of& Traffic::Of::operator+=(const Of& other) {
+  reads += other.reads;
+  writes += other.writes;
+  read_bytes += other.read_bytes;
+  written_bytes += other.written_bytes;
+  return *this;
+}
+
+Traffic& Traffic::operator+=(const Traffic& other) {
+  global += other.global;
+  shared += other.shared;
+  return *this;
+}
+
+void Block::count(const void* address, std::size_t bytes, Access access) {
+  if (!memory_.holds(address)) return;
+  const auto* const at = static_cast<const std::byte*>(address);
+  auto& of = at >= shared_ && at < shared_ + grid_.shared_bytes ? traffic_.shared : traffic_.global;
+  const bool is_read = access == Access::read;
+  ++(is_read ? of.reads : of.writes);
+  (is_read ? of.read_bytes : of.written_bytes) += bytes;
+}
+
 void Block::access(const void* address, std::size_t bytes, Access access, const void* instruction) {
   const Quiet quiet(*this);
   if (accesses_left_ > 0 && --accesses_left_ == 0) end_turn();  // before it is judged: afterwards it happens
@@ -127,6 +150,10 @@ void Block::copy_async(void* to, const void* from, std::size_t bytes, std::size_
   if (from_global > 0) judge(from, from_global, Access::read, instruction);
   judge(to, bytes, Access::write, instruction);
   std::fill_n(memory_.states(to), bytes, State::in_flight);
+  if (schedule_.counted_blocks > 0) {
+    if (from_global > 0) count(from, from_global, Access::read);
+    count(to, bytes, Access::write);
+  }
   auto& lane = lanes_[static_cast<std::size_t>(current_)];
   Copy copy{static_cast<std::byte*>(to), source, bytes, from_global, lane.groups, instruction, {}, false};
   std::copy_n(source, from_global, copy.seen.begin());

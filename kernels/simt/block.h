@@ -29,6 +29,7 @@ struct Grid {
   int threads = 1;               ///< of a block
   std::size_t shared_bytes = 0;  ///< of a block
   Residency residency = Residency::apart;
+  const void* function = nullptr;  ///< the kernel, by whose name Machine::counted lists it
   void (*lane)(const void* call);
   std::span<const std::byte> call;  ///< the kernel's arguments: host memory that lanes may read
 
@@ -48,6 +49,10 @@ struct Schedule {
 
   /// Whether reads of undefined bytes are reported, or give the NaN that lies there.
   enum class Undefined : std::uint8_t { reported, read } undefined = Undefined::reported;
+
+  /// Counts what the lanes do (Machine::counted), in so many blocks of each launch apart, spread evenly;
+  /// the others do not run. 0: all blocks run, and nothing is counted.
+  std::uint64_t counted_blocks = 0;
 
   // Mutants: what a test breaks in a kernel, by the place of a building block.
 
@@ -74,6 +79,17 @@ class Stacks {
   int count_;
   std::byte* base_ = nullptr;
   std::size_t bytes_ = 0;
+};
+
+/// What lanes asked of memory. One access is one of a lane.
+struct Traffic {
+  struct Of {
+    std::uint64_t reads = 0, writes = 0, read_bytes = 0, written_bytes = 0;
+
+    Of& operator+=(const Of&);
+  } global, shared;
+
+  Traffic& operator+=(const Traffic&);
 };
 
 class Block {
@@ -117,10 +133,14 @@ class Block {
   void wait_copies(int groups_left, const Site&);
   void require_shared(const void* address, std::size_t bytes, const Site&);
   void read(const void* address, std::size_t bytes, const void* instruction) {
-    if (!quiet_ && !is_plain(address, bytes)) access(address, bytes, Access::read, instruction);
+    if (quiet_) return;
+    if (schedule_.counted_blocks > 0) count(address, bytes, Access::read);
+    if (!is_plain(address, bytes)) access(address, bytes, Access::read, instruction);
   }
   void write(const void* address, std::size_t bytes, const void* instruction) {
-    if (!quiet_ && !is_plain(address, bytes)) access(address, bytes, Access::write, instruction);
+    if (quiet_) return;
+    if (schedule_.counted_blocks > 0) count(address, bytes, Access::write);
+    if (!is_plain(address, bytes)) access(address, bytes, Access::write, instruction);
   }
   void aligned(const void* address, std::size_t bytes, const void* instruction);  ///< or fails
   void misaligned(const void* address, std::size_t bytes, const void* instruction);
@@ -139,6 +159,7 @@ class Block {
     std::vector<std::uint32_t> of_lane;
   };
   const std::vector<Visits>& visits() const { return visits_; }
+  const Traffic& traffic() const { return traffic_; }
 
  private:
   enum class Access : std::uint8_t { read, write };
@@ -196,6 +217,7 @@ class Block {
     accesses_left_ -= accesses_left_ > 0;
     return true;
   }
+  void count(const void* address, std::size_t bytes, Access);
   void access(const void* address, std::size_t bytes, Access, const void* instruction);
   void judge(const void* address, std::size_t bytes, Access, const void* instruction);
   void check_state(const void* address, std::size_t bytes, Access, const void* instruction);
@@ -222,6 +244,7 @@ class Block {
   Stacks& stacks_;
   std::byte* shared_;
   std::vector<Visits> visits_;
+  Traffic traffic_;
   std::array<int, 64> known_visits_;   ///< by a hash of the site: where it may be in visits_
   std::vector<Gathering> gatherings_;  ///< by warp
   const std::byte* own_stack_ = nullptr;

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <exception>
 #include <fstream>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <thread>
@@ -17,6 +18,18 @@
 namespace scrawl::simt {
 
 namespace {
+
+/// As many as asked for, each from the middle of an equal part of all: the last of all often has less to do.
+std::vector<std::uint64_t> spread_evenly(std::uint64_t count, std::uint64_t blocks) {
+  std::vector<std::uint64_t> numbers;
+  for (std::uint64_t i = 0; i < count; ++i) numbers.push_back((2 * i + 1) * blocks / (2 * count));
+  return numbers;
+}
+
+/// Of other lanes.
+void join(Counted::Times& all, const Counted::Times& others) {
+  all = {all.all + others.all, std::max(all.one, others.one)};
+}
 
 /// The most of each site.
 void add(std::vector<Visits>& all, const Visits& one) {
@@ -63,10 +76,24 @@ struct Machine::Worker {
   void note(const std::vector<Block::Visits>& of_block) {
     for (const auto& [site, of_lane] : of_block) add(visits, {site, std::ranges::max(of_lane)});
   }
+  void count(const Block& block) {
+    traffic += block.traffic();
+    std::map<std::string, std::vector<std::uint64_t>> by_lane;
+    for (const auto& [site, of_lane] : block.visits()) {
+      auto& lanes = by_lane[std::string(site.name)];
+      lanes.resize(of_lane.size());
+      std::ranges::transform(of_lane, lanes, lanes.begin(), std::plus{});
+    }
+    for (const auto& [name, lanes] : by_lane)
+      join(times[name],
+           {std::accumulate(lanes.begin(), lanes.end(), std::uint64_t{0}), std::ranges::max(lanes)});
+  }
 
   Seat seat;
   std::exception_ptr exception;
   std::vector<Visits> visits;
+  Traffic traffic;  ///< of the launch, where it is counted
+  std::map<std::string, Counted::Times, std::less<>> times;
 };
 
 namespace {
@@ -101,6 +128,9 @@ std::optional<Report> Machine::run(const Grid& grid, const Schedule& schedule) {
   const auto start = std::chrono::steady_clock::now();
   Order order(std::uint64_t{grid.blocks.x} * grid.blocks.y * grid.blocks.z);
   std::iota(order.begin(), order.end(), 0);
+  const bool is_counted = schedule.counted_blocks > 0;
+  if (is_counted && grid.residency == Residency::apart && schedule.counted_blocks < order.size())
+    order = spread_evenly(schedule.counted_blocks, order.size());
   std::shuffle(order.begin(), order.end(), std::mt19937_64(schedule.seed));
 
   std::optional<Races> races;
@@ -117,7 +147,25 @@ std::optional<Report> Machine::run(const Grid& grid, const Schedule& schedule) {
     for (const auto& visited : worker->visits) add(visits_, visited);
     worker->visits.clear();
   }
+  if (is_counted) note_counted(grid, order.size());
   return report;
+}
+
+void Machine::note_counted(const Grid& grid, std::uint64_t blocks) {
+  Counted counted{.kernel = std::string(grid.kernel),
+                  .function = grid.function,
+                  .blocks = grid.blocks,
+                  .threads = grid.threads,
+                  .shared_bytes = grid.shared_bytes,
+                  .residency = grid.residency,
+                  .counted_blocks = blocks,
+                  .traffic = {},
+                  .visits = {}};
+  for (auto& worker : workers_) {
+    counted.traffic += std::exchange(worker->traffic, {});
+    for (const auto& [name, times] : std::exchange(worker->times, {})) join(counted.visits[name], times);
+  }
+  counted_.push_back(std::move(counted));
 }
 
 std::optional<Report> Machine::run_apart(const Grid& grid, const Schedule& schedule, const Order& order,
@@ -134,6 +182,7 @@ std::optional<Report> Machine::run_apart(const Grid& grid, const Schedule& sched
       auto report = block.run(without_end) ? std::nullopt : std::optional(block.report());
       if (!report && !block.has_ended()) report = deadlock(grid, schedule, block.places());
       worker.note(block.visits());
+      if (schedule.counted_blocks > 0) worker.count(block);
       if (!report) continue;
       // Blocks before this one are running or have run: the first report does not depend on the workers.
       reports[number] = {i, *std::move(report)};
@@ -204,7 +253,10 @@ std::optional<Report> Machine::run_together(const Grid& grid, const Schedule& sc
     if (waiting > most_named) places += fmt::format("; {} blocks more", waiting - most_named);
     return deadlock(grid, schedule, places);
   }();
-  for (const auto& block : blocks) workers_.front()->note(block->visits());
+  for (const auto& block : blocks) {
+    workers_.front()->note(block->visits());
+    if (schedule.counted_blocks > 0) workers_.front()->count(*block);
+  }
   return report;
 }
 

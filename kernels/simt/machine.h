@@ -1,8 +1,11 @@
 #pragma once
 /// A GPU that is a CPU: memory, and workers on which the blocks of a launch run.
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "kernels/simt/block.h"
@@ -13,6 +16,24 @@ namespace scrawl::simt {
 struct Visits {
   Site site;
   std::uint32_t by_one_lane;
+};
+
+/// What the counted blocks of a launch did (Schedule::counted_blocks).
+struct Counted {
+  std::string kernel;    ///< as its launch calls it
+  const void* function;  ///< Grid::function
+  Dim blocks;
+  int threads = 1;
+  std::size_t shared_bytes = 0;
+  Residency residency = Residency::apart;
+  std::uint64_t counted_blocks = 0;
+  Traffic traffic;
+  /// How often lanes came to a building block: all of them ("multiply_add": 32 times a product), and at most
+  /// one, which is what is serial.
+  struct Times {
+    std::uint64_t all = 0, one = 0;
+  };
+  std::map<std::string, Times, std::less<>> visits;  ///< by its name
 };
 
 /// What a machine has done so far.
@@ -36,6 +57,9 @@ class Machine {
   /// Every site that a lane came to so far, and since forget_visits.
   const std::vector<Visits>& visits() const { return visits_; }
   void forget_visits() { visits_.clear(); }
+  /// Every launch that was counted, since forget_counted.
+  const std::vector<Counted>& counted() const { return counted_; }
+  void forget_counted() { counted_.clear(); }
   const Work& work() const { return work_; }
 
  private:
@@ -46,10 +70,13 @@ class Machine {
   std::optional<Report> run_apart(const Grid&, const Schedule&, const Order&, Races*);
   std::optional<Report> run_together(const Grid&, const Schedule&, const Order&, Races*);
 
+  void note_counted(const Grid&, std::uint64_t blocks);
+
   AddressSpace memory_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Seat>> seats_;  ///< of the blocks of launches together
   std::vector<Visits> visits_;
+  std::vector<Counted> counted_;
   Work work_;
 };
 

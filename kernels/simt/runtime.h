@@ -22,6 +22,8 @@ class Runtime {
   std::string last_report() const;
   /// Every site that a lane came to since the last control().
   std::vector<Visits> visits() const;
+  /// Every launch that was counted since the last control().
+  std::vector<Counted> counted() const;
   /// Of the process.
   Work work() const;
 

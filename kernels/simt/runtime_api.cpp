@@ -18,6 +18,7 @@ void Runtime::control(const Controls& controls) {
   const std::lock_guard lock(mutex_);
   driver_.control(controls);
   machine_.forget_visits();
+  machine_.forget_counted();
   calls_ = calls_to_failing_ = 0;
 }
 
@@ -39,6 +40,11 @@ std::string Runtime::last_report() const {
 Work Runtime::work() const {
   const std::lock_guard lock(mutex_);
   return machine_.work();
+}
+
+std::vector<Counted> Runtime::counted() const {
+  const std::lock_guard lock(mutex_);
+  return machine_.counted();
 }
 
 std::vector<Visits> Runtime::visits() const {

@@ -74,11 +74,29 @@ class Hardware(unittest.TestCase):
                                       passed=False, wrong="y: too far off"))
         self.assertEqual(cells(self.document(), "`lstm.forward[N=64,bf16]`")[3:9], [WHERE, "FAILED: y: too far off", "", "", "", ""])
 
-    def test_a_prediction_stands_in_its_own_column_until_and_after_it_ran(self):
+    def predict(self, **changes):
+        launch = {"kernel": "step<bf16>", "blocks": 264, "threads": 128, "shared_bytes": 40960, "registers": 168, "resident_blocks": 2, "waves": 1.0,
+                  "instructions_a_warp": 1200, "products_a_warp": 64, "global_bytes": 2.5e6,
+                  "serial": {"barriers": 3, "shuffles": 0, "flags": 64}, "us": 30.0, "by": "issue", **changes}
+        row = {"operation": "lstm.forward", "layer": "lstm1", "type": "bf16", "variant": "resident", "name": "lstm.forward[N=64,bf16]",
+               "us": 40.0, "limit_us": 10.0, "launches": [launch, {**launch, "kernel": "pack", "us": 10.0, "by": "memory", "times": 4}]}
+        (self.folder / "sm_90a-static.json").write_text(json.dumps({"header": {"gpu": "H200, not measured"}, "rows": [row]}))
+
+    def test_a_prediction_stands_in_its_own_columns_until_and_after_it_ran(self):
+        self.predict()
         for rows in ((), (kernel(),)):
             self.report("kernels", *rows) if rows else None
-            row = next(line for line in self.document().splitlines() if "| resident | bf16 |" in line)
-            self.assertIn("1.5 us a step", row.split("|")[-2])
+            text = self.document()
+            row = next(line for line in text.splitlines() if "| resident | bf16 |" in line).split(" | ")
+            self.assertEqual(row[-3:-1], ["40.0 at `N=64`", "10.0 (25%), memory"])
+            self.assertIn("`step` 264 blocks of 128, 168 registers, 40 KiB: 2 a multiprocessor, 1.0 waves; 1,200 instructions a warp, 64 mma, "
+                          "3 barriers, 64 flags, 2.5 MB; 4 x `pack`", row[-1])
+            self.assertIn("1.5 us a step", row[-1])
+            self.assertEqual(text.count("40.0 at"), 1)
+
+    def test_a_prediction_without_machine_code_has_no_registers(self):
+        self.predict(registers=0, resident_blocks=0, waves=0, instructions_a_warp=0)
+        self.assertIn("`step` 264 blocks of 128, 40 KiB; 64 mma, 3 barriers", self.document())
 
     def test_the_newest_report_of_a_gpu_has_the_last_word(self):
         self.report("kernels", kernel(us=spread(50)), gpu="z", date="2026-01-01T00:00:00Z")

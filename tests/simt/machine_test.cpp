@@ -5,8 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <iostream>
 
+#include "kernels/simt/symbol.h"
 #include "tests/simt/teaching.h"
 
 namespace scrawl::simt {
@@ -15,6 +17,11 @@ namespace {
 constexpr std::uint64_t seeds = 20;
 
 std::string text(const std::optional<Report>& report) { return report ? report->message : "nothing"; }
+
+teaching::Lesson lesson(std::string_view name) {
+  const auto all = teaching::right_lessons();
+  return *std::ranges::find(all, name, &teaching::Lesson::name);
+}
 
 TEST(machine, right_kernels_are_right_under_every_schedule) {
   Machine machine;
@@ -135,6 +142,43 @@ TEST(address_space, memory_is_undefined_and_never_given_out_twice) {
   EXPECT_FALSE(memory.release(first));
   EXPECT_EQ(*memory.states(first), State::unallocated);
   EXPECT_NE(memory.allocate(100), first);
+}
+
+TEST(machine, counts_what_all_lanes_of_a_launch_do) {
+  constexpr std::uint64_t blocks = 3, lanes = 96;
+  const auto reverse = lesson("reverse");
+  for (const std::uint64_t asked_for : {1, 2, 3, 100}) {
+    Machine machine;
+    const auto counted_blocks = std::min(asked_for, blocks);
+    EXPECT_FALSE(reverse.run(machine, {.counted_blocks = asked_for}).report);
+    ASSERT_EQ(machine.counted().size(), 1u);
+    const auto& launch = machine.counted()[0];
+    EXPECT_EQ(launch.kernel, "reverse");
+    EXPECT_THAT(function_at(launch.function), testing::HasSubstr("reverse(int const*, int*)"));
+    EXPECT_EQ(launch.blocks.x, blocks);
+    EXPECT_EQ(launch.counted_blocks, counted_blocks);
+    const auto& [global, shared] = launch.traffic;
+    for (const auto& of : {global, shared}) {  // each lane reads one value and writes one, in both
+      EXPECT_EQ(of.reads, counted_blocks * lanes);
+      EXPECT_EQ(of.writes, counted_blocks * lanes);
+      EXPECT_EQ(of.read_bytes, counted_blocks * lanes * sizeof(int));
+      EXPECT_EQ(of.written_bytes, counted_blocks * lanes * sizeof(int));
+    }
+    const auto& barrier = launch.visits.at("sync_block");
+    EXPECT_EQ(barrier.all, counted_blocks * lanes);
+    EXPECT_EQ(barrier.one, 1u);
+  }
+}
+
+TEST(machine, runs_only_the_blocks_that_are_counted) {
+  const auto reverse = lesson("reverse");
+  Machine machine;
+  EXPECT_FALSE(reverse.run(machine, {.counted_blocks = 2}).right) << "all three blocks ran";
+  EXPECT_TRUE(reverse.run(machine, {.counted_blocks = 3}).right);
+  EXPECT_TRUE(reverse.run(machine, {}).right);
+  EXPECT_EQ(machine.counted().size(), 2u) << "nothing is counted unless asked for";
+  machine.forget_counted();
+  EXPECT_TRUE(machine.counted().empty());
 }
 
 }  // namespace

@@ -77,6 +77,7 @@ template <class... Parameters, class... Arguments>
 [[nodiscard]] std::optional<Report> run(Machine& machine, const Schedule& schedule, Grid grid,
                                         void (*kernel)(Parameters...), Arguments... arguments) {
   const detail::Call<Parameters...> call{kernel, {arguments...}};
+  grid.function = reinterpret_cast<const void*>(kernel);
   grid.lane = call.lane;
   grid.call = std::as_bytes(std::span(&call, 1));
   return machine.run(grid, schedule);
@@ -96,6 +97,7 @@ void launch(const Launch& l, void (*kernel)(Parameters...), Arguments... argumen
                     .threads = l.threads,
                     .shared_bytes = l.shared_bytes,
                     .residency = l.residency,
+                    .function = reinterpret_cast<const void*>(kernel),
                     .lane = call.lane,
                     .call = std::as_bytes(std::span(&call, 1))},
                stream),
