@@ -28,15 +28,45 @@ TOOLS = "memcheck", "racecheck", "synccheck", "initcheck"
 # What waits rather than moves or multiplies: a prediction in words ends the kernels' head comment.
 WAITING = ((r"lstm\..*", "resident", "lstm_resident.cu"), (r"ctc\..*", "shared", "ctc.cu"))
 
-# What decides the kernels' bars: the question, and the rows that answer it, or what it waits for.
+
+def called_directly(row):
+    """cuDNN's own row: its time, or why there is none. None if it is another's."""
+    if not (row["variant"] or "").startswith("cudnn "):
+        return None
+    if row["us"]:
+        return f"`{row['name']}` by {row['variant']}: {row['us']['median']:.1f} us"
+    return f"`{row['name']}` by {row['variant']}: " + (f"WRONG: {row['wrong']}" if row["wrong"] else f"refused: {row['refused']}")
+
+
+def best_plan(row):
+    """The vendor's best of each kind, and how they were found."""
+    search = row.get("search")
+    if not search or row["cache"] != "cold":
+        return None
+    if not row["peers"]:
+        return f"`{row['name']}`: no plan" + (f": {search['unavailable']}" if search["unavailable"] else f" ({searched(search)})")
+    best = ", ".join(f"{peer['us']['median']:.1f} us by {peer['name']}" for peer in row["peers"])
+    return f"`{row['name']}`: {best} ({searched(search)})"
+
+
+def searched(search):
+    """ "12 of 20 plans, 1 wrong" """
+    counts = [f"{search['tried']} of {search['plans']} plans"]
+    counts += [f"{search[what]} {what}" for what in ("refused", "wrong", "failed") if search[what]]
+    return ", ".join(counts + ["cut short"] * search["cut_short"])
+
+
+# What decides the kernels' bars: the question, and the rows that answer it, or what it waits for. The kernels' rows answer where
+# a function makes words of them.
 QUESTIONS = (
     ("device copy rate", r"copy\["),
     ("dense rates, bf16 first", r"gemm\["),
     ("cuDNN RNN through PyTorch, by type, H 256, T 64, two directions, batch 64/256/1024", r"lstm\."),
-    ("every cuDNN RNN algorithm, called directly", "needs a program over kernels/cuda/vendor/rnn.h"),
+    ("every cuDNN RNN algorithm, called directly", r"lstm\.", called_directly),
     ("CTC at T 64, K 30, L 24: PyTorch's native one and cuDNN's", r"ctc\.gradient\[T=64"),
+    ("cuDNN's CTC, deterministic and not, called directly", r"ctc\.gradient\[T=64", called_directly),
     ("convolutions a1-a3, b1-b3 through PyTorch, bf16 and f16, forward and both backwards", r"conv2d\."),
-    ("the same through cuDNN's plan search and fused graphs", "needs a program over kernels/cuda/vendor/search.h"),
+    ("the same through cuDNN's plan search, with bias and ReLU or batch norm's sums fused", r"conv2d.*,(bf16|f16)\]$", best_plan),
     ("PyTorch's best training step of crnn and cnn62, batch 64/256/1024", r"train_step\["),
     ("`wgmma` with register A at N 8/16/32/64: cycles", "needs the building blocks"),
     ("`st.async` round trip in clusters of 2/4/8; distributed shared-memory bandwidth", "needs the building blocks"),
@@ -194,7 +224,10 @@ def measured(rows, name, variant, kind):
             us = each[gpu][1]["us"] if gpu in each else None
             if us:
                 figures.append(f"{us['median']:.2f} ({us['p10']:.2f}-{us['p90']:.2f}) {cache}")
-        beside = f"{row['ratio']['median']:.2f} x {row['peer']}" if row["peer"] else ""
+        peers = row.get("peers") or [{"name": row["peer"], "ratio": row["ratio"]}] * bool(row["peer"])
+        beside = ", ".join(f"{peer['ratio']['median']:.2f} x {peer['name']}" for peer in peers)
+        if row.get("search") and row["search"]["plans"]:
+            beside += f" ({searched(row['search'])})"
         percent = f"{row['percent_of_limit']:.0f}%" if row["percent_of_limit"] is not None else ""
         rates = ", ".join(filter(None, (row.get("tflop_per_s") and f"{row['tflop_per_s']:.1f} TFLOP/s",
                                         row.get("gb_per_s") and f"{row['gb_per_s']:.0f} GB/s")))
@@ -241,20 +274,21 @@ def training(found):
 
 
 def questions(found):
-    rows = newest(found, "measure_first")
-    for question, answer in QUESTIONS:
+    for question, answer, *words in QUESTIONS:
         if answer.startswith("needs"):
             yield question, NEVER, answer
             continue
+        part, say = ("kernels", words[0]) if words else ("measure_first", lambda row: f"`{row['name']}` {row['us']['median']:.1f} us")
         results = {}
-        for (name, *_), by_gpu in rows.items():
-            if re.match(answer, name):
-                for gpu, (header, row) in by_gpu.items():
-                    results.setdefault(gpu, (header, []))[1].append(f"`{name}` {row['us']['median']:.1f} us")
+        for (name, *_), by_gpu in newest(found, part).items():
+            for gpu, (header, row) in by_gpu.items() if re.match(answer, name) else ():
+                if line := say(row):
+                    # Of a problem that several variants of ours do, the first tells of the vendor.
+                    results.setdefault(gpu, (header, {}))[1].setdefault((name, words and words[0] is best_plan or line), line)
         if not results:
-            yield question, NEVER, "`gpu_check.sh --only measure_first`"
+            yield question, NEVER, f"`gpu_check.sh --only {part}`"
         for header, lines in results.values():
-            yield question, where(header), "<br>".join(lines)
+            yield question, where(header), "<br>".join(" ".join(line.split()).replace("|", "/") for line in lines.values())
 
 
 def ceilings(found):

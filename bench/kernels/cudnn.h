@@ -15,7 +15,8 @@ std::vector<Contender> cudnn_contenders(Device&, const Selection&, const Conv2dB
 /// Each engine for convolution, bias and ReLU in one, then pooling, by cuDNN where it can, which leaves no
 /// argmax: its own backward needs none.
 std::vector<Contender> cudnn_contenders(Device&, const Selection&, const Conv2dPoolForward&, const Inputs&);
-/// Each engine for the convolution alone: cuDNN is spared the moments.
+/// Each engine that sums y and its squares as well, which cuDNN has in few types, and each for the
+/// convolution alone, which is spared the moments: two kinds.
 std::vector<Contender> cudnn_contenders(Device&, const Selection&, const Conv2dMomentsForward&,
                                         const Inputs&);
 /// Both algorithms. Logits in f32, cuDNN's only type.

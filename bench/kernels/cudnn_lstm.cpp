@@ -82,9 +82,10 @@ class CudnnLstm final : public Work {
     std::vector<std::byte> w_ih(size(w_ih_)), w_hh(size(w_hh_)), b(size(b_));
     for (const auto& piece : rnn_->pieces())
       std::memcpy(part(piece, w_ih, w_hh, b).data() + piece.own, space.data() + piece.theirs, piece.bytes);
+    Memory unpacked(device_);
     const auto ends = [&](const View& like, const std::vector<std::byte>& values) {
       View view = like;
-      view.data = memory_.take(values.size());
+      view.data = unpacked.take(values.size());
       device_.upload(view.data, values);
       return memory_.ends(view, most);
     };

@@ -1,5 +1,6 @@
 #include "bench/kernels/cudnn.h"
 #include "kernels/cuda/vendor/search.h"
+#include "kernels/plan.h"
 
 namespace scrawl::bench {
 
@@ -85,6 +86,29 @@ class ThenPool final : public Work {
   std::shared_ptr<Work> pooling_;
 };
 
+/// Moments of the sums that a plan leaves in their place.
+class WithSums final : public Work {
+ public:
+  WithSums(std::unique_ptr<Work> convolution, float pixels)
+      : convolution_(std::move(convolution)), pixels_(pixels) {}
+
+  void run() override { convolution_->run(); }
+  const std::string& variant() const override { return convolution_->variant(); }
+  Values outputs(std::int64_t most) override {
+    auto values = convolution_->outputs(most);
+    auto &means = values.at("mean"), &variances = values.at("variance");
+    for (std::size_t k = 0; k < means.size(); ++k) {
+      means[k] /= pixels_;
+      variances[k] = variances[k] / pixels_ - means[k] * means[k];
+    }
+    return values;
+  }
+
+ private:
+  std::unique_ptr<Work> convolution_;
+  float pixels_;
+};
+
 }  // namespace
 
 std::vector<Contender> cudnn_contenders(Device& device, const Selection& selection, const Conv2dForward& call,
@@ -136,10 +160,30 @@ std::vector<Contender> cudnn_contenders(Device& device, const Selection& selecti
 
 std::vector<Contender> cudnn_contenders(Device& device, const Selection& selection,
                                         const Conv2dMomentsForward& call, const Inputs& inputs) {
-  auto all = contenders_of(
+  std::vector<Contender> summing;
+  try {
+    summing = contenders_of(device, selection, call, inputs);
+  } catch (const Refused&) {  // no engine sums in this type: the others remain
+  }
+  auto apart = contenders_of(
       device, selection,
       Conv2dForward{.params = call.params, .x = call.x, .w = call.w, .b = call.b, .y = call.y}, inputs);
-  for (auto& each : all) each.name += ", without moments";
+  const auto pixels = static_cast<float>(call.y.shape.count() / call.y.shape[1]);
+  // By turns: a search that is cut short has seen both kinds.
+  std::vector<Contender> all;
+  for (std::size_t i = 0; i < std::max(summing.size(), apart.size()); ++i) {
+    if (i < summing.size()) {
+      auto& each = all.emplace_back(std::move(summing[i]));
+      each.name += ", with sums";
+      each.kind = "with sums";
+      each.place = [=, place = each.place] { return std::make_unique<WithSums>(place(), pixels); };
+    }
+    if (i < apart.size()) {
+      auto& each = all.emplace_back(std::move(apart[i]));
+      each.name += ", without moments";
+      each.kind = "without moments";
+    }
+  }
   return all;
 }
 

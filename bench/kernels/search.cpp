@@ -47,9 +47,9 @@ Found search(const std::vector<Contender>& contenders, Values& expected, const R
   found.counts.plans = static_cast<int>(contenders.size());
   wall.start();
   for (const auto& contender : contenders) {
-    if (wall.stop_us() > rules.seconds * 1e6) {
+    if (contender.row.empty() && wall.stop_us() > rules.seconds * 1e6) {
       found.counts.is_cut_short = true;
-      break;
+      continue;
     }
     Attempt attempt{.name = contender.name, .type = contender.type, .row = contender.row};
     std::unique_ptr<Work> work;
@@ -73,8 +73,10 @@ Found search(const std::vector<Contender>& contenders, Values& expected, const R
         ++found.counts.failed;
       }
     if (attempt.us.samples > 0) {
-      const auto best = std::ranges::find(found.best, contender.type, &Found::Best::type);
-      Found::Best own{contender.name, contender.type, attempt.us.median, std::move(work)};
+      const auto best = std::ranges::find_if(found.best, [&](const Found::Best& other) {
+        return other.type == contender.type && other.kind == contender.kind;
+      });
+      Found::Best own{contender.name, contender.type, contender.kind, attempt.us.median, std::move(work)};
       if (best == found.best.end())
         found.best.push_back(std::move(own));
       else if (own.us < best->us)

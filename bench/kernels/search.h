@@ -15,7 +15,8 @@ namespace scrawl::bench {
 /// One way of the vendor's to do a problem.
 struct Contender {
   std::string name;       ///< "cudnn engine 41"
-  std::string type = {};  ///< of its operands, where that is not the problem's own: "f16"
+  std::string type = {};  ///< of its operands, where that may not be the problem's own: "f16"
+  std::string kind = {};  ///< what it does, where contenders do not do the same: "without moments"
   double tolerance = 0;   ///< of its outputs, where that is more than the problem's own
   std::string row = {};   ///< the problem's name in that type, where each contender is reported by itself
   /// Takes memory, and may compile kernels. Throws Refused or an Error where there is no such way after all.
@@ -34,11 +35,11 @@ struct Found {
   Search counts;
   std::vector<Attempt> attempts;  ///< in the order of contenders, without those that no time was left for
   struct Best {
-    std::string name, type;
+    std::string name, type, kind;
     double us;
     std::unique_ptr<Work> work;
   };
-  std::vector<Best> best;  ///< of each type, the fastest that is right
+  std::vector<Best> best;  ///< of each type and kind, the fastest that is right
 };
 
 /// The variants of the vendor's that its backend has for a problem.
@@ -47,8 +48,9 @@ std::vector<Contender> variants_of(const Problem&, Device&, const Selection&);
 /// What a search goes by.
 struct Rules {
   double tolerance = 0;  ///< of outputs
-  double seconds =
-      2;  ///< after which no further contender is placed; the first, which opens the library, is beside them
+  /// After which no further contender is placed, but those that are reported by themselves: they are few. The
+  /// first, which opens the library, is beside them.
+  double seconds = 2;
   std::int64_t compared = 0;  ///< elements at either end of an output
 };
 

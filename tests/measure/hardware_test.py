@@ -128,6 +128,38 @@ class Hardware(unittest.TestCase):
         self.report("measure_first", kernel(variant="pytorch") | {"name": "copy[bytes=1]"})
         self.assertEqual(cells(self.document(), "device copy rate")[1:], [WHERE, "`copy[bytes=1]` 12.5 us"])
 
+    def test_every_peer_stands_beside_and_how_the_best_was_found(self):
+        peers = [{"name": "cudnn standard bf16", "us": spread(50), "ratio": spread(4.0)}, {"name": "cudnn persist_static f16", "us": spread(25),
+                                                                                         "ratio": spread(2.0)}]
+        search = {"plans": 8, "refused": 3, "tried": 4, "wrong": 1, "failed": 0, "cut_short": True, "unavailable": None}
+        self.report("kernels", kernel(peers=peers, search=search))
+        self.assertEqual(cells(self.document(), "`lstm.forward[N=64,bf16]`", "resident")[7],
+                         "4.00 x cudnn standard bf16, 2.00 x cudnn persist_static f16 (4 of 8 plans, 3 refused, 1 wrong, cut short)")
+
+    def test_cudnn_called_directly_answers_with_times_and_refusals(self):
+        self.report("kernels", kernel(), kernel(variant="cudnn standard bf16", us=spread(50), peer=None, refused=None),
+                    kernel(variant="cudnn persist_static bf16", us=None, peer=None, passed=None, refused="cuDNN: an LSTM:\nNOT_SUPPORTED | 3000"),
+                    kernel(variant="cudnn persist_dynamic bf16", us=None, peer=None, passed=None, refused=None, wrong="y: too far off"))
+        self.assertEqual(cells(self.document(), "every cuDNN RNN algorithm")[1:], [WHERE, "<br>".join((
+            "`lstm.forward[N=64,bf16]` by cudnn standard bf16: 50.0 us",
+            "`lstm.forward[N=64,bf16]` by cudnn persist_static bf16: refused: cuDNN: an LSTM: NOT_SUPPORTED / 3000",
+            "`lstm.forward[N=64,bf16]` by cudnn persist_dynamic bf16: WRONG: y: too far off"))])
+
+    def test_a_search_answers_with_the_best_plan_once_a_problem(self):
+        search = {"plans": 20, "refused": 8, "tried": 12, "wrong": 1, "failed": 2, "cut_short": False, "unavailable": None}
+        peers = [{"name": f"cudnn engine {n}", "us": spread(us), "ratio": spread(2.0)} for n, us in ((41, 25), (2, 30))]
+        row = {"name": "conv2d.forward[N=64,bf16]", "peers": peers, "search": search}
+        none = {"name": "conv2d.forward[N=64,f16]", "peers": [], "search": {**search, "plans": 0, "unavailable": "cuDNN: not found"}}
+        self.report("kernels", kernel("a") | row, kernel("b") | row, kernel("a", cache="hot") | row, kernel("a") | none,
+                    kernel("a") | row | {"name": "conv2d.forward[N=64,tf32]"})
+        self.assertEqual(cells(self.document(), "plan search")[1:], [WHERE, "<br>".join((
+            "`conv2d.forward[N=64,bf16]`: 25.0 us by cudnn engine 41, 30.0 us by cudnn engine 2 (12 of 20 plans, 8 refused, 1 wrong, 2 failed)",
+            "`conv2d.forward[N=64,f16]`: no plan: cuDNN: not found"))])
+
+    def test_what_is_to_be_measured_first_waits_for_its_part(self):
+        self.assertEqual(cells(self.document(), "every cuDNN RNN algorithm")[1:], [hardware.NEVER, "`gpu_check.sh --only kernels`"])
+        self.assertEqual(cells(self.document(), "device copy rate")[1:], [hardware.NEVER, "`gpu_check.sh --only measure_first`"])
+
     def test_what_ran_on_simt_is_not_hardware(self):
         self.report("tests", {"name": "Softmax", "state": "passed", "seconds": 3, "detail": ""}, device="simt")
         self.report("kernels", kernel(device="simt"))

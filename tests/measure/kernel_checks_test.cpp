@@ -121,6 +121,15 @@ TEST(problems, cost_what_the_roofline_says) {
   EXPECT_EQ(cost.bytes, 2.0 * (64 * 512 * 30 * 30 + 256 * 512 * 9 + 64 * 256 * 28 * 28));
 }
 
+TEST(problems, of_moments_cost_the_convolution_and_two_vectors) {
+  std::map<std::string, Cost> costs;
+  for (const auto& family : families(Extents::networks))
+    if (family.layer == "a2") costs[family.operation] = family.make(64, numbers_of("bf16")).cost;
+  ASSERT_TRUE(costs.contains("conv2d_moments.forward"));
+  EXPECT_EQ(costs["conv2d_moments.forward"].flops, costs["conv2d.forward"].flops);
+  EXPECT_EQ(costs["conv2d_moments.forward"].bytes, costs["conv2d.forward"].bytes + 2 * 64 * sizeof(float));
+}
+
 // Each variant in turn, by leaving out those before it, and none of them twice.
 TEST(variants, are_taken_one_by_one) {
   const auto device = open_device({.device = "cpu", .threads = 1});

@@ -132,6 +132,11 @@ TEST(compare, the_fastest_peer_is_the_yardstick) {
   const Comparison c = compare([] { return 20.0; }, peers, {.least = 2, .most = 2}, FakeClock(now));
   EXPECT_EQ(c.peer, "fast");
   EXPECT_DOUBLE_EQ(c.peer_us.median, 30);
+  EXPECT_EQ(c.all.size(), std::size(peers)) << "each is told of";
+  for (std::size_t i = 0; i < c.all.size(); ++i) {
+    EXPECT_EQ(c.all[i].name, peers[i].name);
+    EXPECT_DOUBLE_EQ(c.all[i].ratio.median, c.all[i].us.median / 20);
+  }
   EXPECT_DOUBLE_EQ(c.ratio.median, 1.5);
 }
 

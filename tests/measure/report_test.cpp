@@ -54,6 +54,24 @@ TEST(report, what_was_not_measured_is_null) {
   }
 }
 
+TEST(report, json_holds_every_peer_and_how_it_was_found) {
+  auto row = with_peer();
+  row.timing.all = {{"standard bf16", flat(9), flat(4.5)}, {"persistent f16", flat(3), flat(1.5)}};
+  row.search = Search{.plans = 20, .refused = 8, .tried = 11, .wrong = 1, .failed = 2, .is_cut_short = true};
+  const Report report{.rows = {row, {.name = "x[]", .refused = "it is not to be had"}}};
+  const auto rows = nlohmann::json::parse(to_json(report))["rows"];
+  ASSERT_EQ(rows[0]["peers"].size(), 2u);
+  EXPECT_EQ(rows[0]["peers"][0]["name"], "standard bf16");
+  EXPECT_EQ(rows[0]["peers"][0]["us"]["median"], 9);
+  EXPECT_EQ(rows[0]["peers"][1]["ratio"]["median"], 1.5);
+  EXPECT_EQ(rows[0]["search"], nlohmann::json::parse(R"({"plans": 20, "refused": 8, "tried": 11, "wrong": 1,
+                                                         "failed": 2, "cut_short": true, "unavailable": null})"));
+  EXPECT_TRUE(rows[0]["refused"].is_null());
+  EXPECT_TRUE(rows[1]["peers"].empty());
+  EXPECT_TRUE(rows[1]["search"].is_null());
+  EXPECT_EQ(rows[1]["refused"], "it is not to be had");
+}
+
 TEST(report, limit_is_the_larger_of_arithmetic_and_bytes) {
   const Ceilings ceilings{.flops_per_second = 1e12, .bytes_per_second = 1e9};
   EXPECT_DOUBLE_EQ(percent_of_limit({.flops = 1e7, .bytes = 1e3}, ceilings, 20), 50);

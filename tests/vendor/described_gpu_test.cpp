@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+
 #include "kernels/cuda/vendor/conv2d_graph.h"
 
 namespace scrawl::cuda {
@@ -53,6 +56,39 @@ TEST_F(DescribedGpu, has_engines_for_convolutions_in_each_type) {
     plan(Conv2dBackwardWeight{
         .params = same, .x = described(type, x), .dy = described(type, y), .dw = described(type, w)});
   }
+}
+
+TEST_F(DescribedGpu, names_engines_for_a_search_of_which_some_can_be_planned) {
+  const PlannedFor gpu{.properties = properties_.get()};
+  for (const auto type : {DType::bf16, DType::f16, DType::f32}) {
+    Conv2dForward call{
+        .params = same, .x = described(type, x), .w = described(type, w), .y = described(type, y)};
+    int planned = 0, others = 0;
+    std::set<std::string> names;
+    for (auto& offer : graph_of(cudnn(), call).offers(gpu)) try {
+        EXPECT_TRUE(names.insert(offer.name()).second) << offer.name() << " is named twice";
+        std::move(offer).plan(gpu, {});
+        ++planned;
+      } catch (const std::runtime_error& why) {
+        EXPECT_STRNE(why.what(), "");
+        ++others;
+      }
+    EXPECT_TRUE(std::ranges::any_of(names, [](const auto& name) { return name.ends_with("choice 2"); }))
+        << "knobs are not told apart";
+    RecordProperty(std::string(name_of(type)), fmt::format("{} planned, {} not", planned, others));
+    EXPECT_GT(planned, 0) << name_of(type) << ": " << others << " were refused";
+  }
+}
+
+TEST_F(DescribedGpu, sums_what_it_convolves_in_f16) {
+  Conv2dMomentsForward call{.params = same,
+                            .x = described(DType::f16, x),
+                            .w = described(DType::f16, w),
+                            .y = described(DType::f16, y),
+                            .mean = described(DType::f32, {64}),
+                            .variance = described(DType::f32, {64})};
+  const PlannedFor gpu{.properties = properties_.get()};
+  EXPECT_FALSE(graph_of(cudnn(), call).offers(gpu).empty());
 }
 
 TEST_F(DescribedGpu, fuses_bias_and_relu) {

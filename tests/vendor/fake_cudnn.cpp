@@ -27,6 +27,7 @@ struct Node {
   std::map<cudnnBackendAttributeName_t, std::vector<std::byte>> attributes = {};
   bool is_final = false;
   int engine = 0;               ///< of engines, their configurations and plans
+  std::int64_t knob = 0;        ///< of configurations and their choices
   const Node* graph = nullptr;  ///< likewise
 
   template <class T>
@@ -107,7 +108,9 @@ Tensor& result(Memory& memory, const Node& tensor) {
 }
 
 const Node& result_of(const Node& op) {
-  return op.node(op.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR
+  return op.node(op.type == CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR
+                     ? CUDNN_ATTR_OPERATION_GENSTATS_SUMDESC
+                 : op.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR
                      ? CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y
                  : op.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR
                      ? CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX
@@ -188,6 +191,22 @@ void apply(const Node& op, Memory& memory) {
         }
 }
 
+/// Sums over pixels of a channel, and of squares.
+void sum(const Node& op, Memory& memory) {
+  const auto& x = memory.at(id_of(op.node(CUDNN_ATTR_OPERATION_GENSTATS_XDESC)));
+  Tensor sums({1, x.shape()[1], 1, 1}), squares = sums;
+  for (std::int64_t n = 0; n < x.shape()[0]; ++n)
+    for (std::int64_t c = 0; c < x.shape()[1]; ++c)
+      for (std::int64_t h = 0; h < x.shape()[2]; ++h)
+        for (std::int64_t w = 0; w < x.shape()[3]; ++w) {
+          const double value = x(n, c, h, w);
+          sums(0, c, 0, 0) += value;
+          squares(0, c, 0, 0) += value * value;
+        }
+  memory[id_of(op.node(CUDNN_ATTR_OPERATION_GENSTATS_SUMDESC))] = sums;
+  memory[id_of(op.node(CUDNN_ATTR_OPERATION_GENSTATS_SQSUMDESC))] = squares;
+}
+
 }  // namespace
 
 extern "C" {
@@ -248,11 +267,13 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t raw, cudnnBacken
     return fail(CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED, "fake: it is not final");
   switch (name) {
     case CUDNN_ATTR_ENGINEHEUR_RESULTS: {
-      const bool is_a = node.one<cudnnBackendHeurMode_t>(CUDNN_ATTR_ENGINEHEUR_MODE) == CUDNN_HEUR_MODE_A;
-      *count = is_a ? std::ssize(fake::engines) : 0;
+      // A names every engine; B the plain one, twice: as A does, and with another knob.
+      const auto mode = node.one<cudnnBackendHeurMode_t>(CUDNN_ATTR_ENGINEHEUR_MODE);
+      *count = mode == CUDNN_HEUR_MODE_A ? std::ssize(fake::engines) : mode == CUDNN_HEUR_MODE_B ? 2 : 0;
       for (int i = 0; i < static_cast<int>(std::min(asked, *count)); ++i) {
         auto& config = *of(static_cast<cudnnBackendDescriptor_t*>(values)[i]);
-        config.engine = i;
+        config.engine = mode == CUDNN_HEUR_MODE_A ? i : fake::plain;
+        config.knob = mode == CUDNN_HEUR_MODE_A ? 0 : i;
         config.graph = &node.node(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
       }
       break;
@@ -264,6 +285,23 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t raw, cudnnBacken
       *count = 1;
       break;
     }
+    case CUDNN_ATTR_ENGINECFG_KNOB_CHOICES:                      // of engine 7, one; named by both heuristics
+      *count = node.engine == fake::plain && asked > 0 ? 1 : 0;  // as cuDNN: nobody is told how many
+      for (int i = 0; i < static_cast<int>(std::min(asked, *count)); ++i) {
+        auto& choice = *of(static_cast<cudnnBackendDescriptor_t*>(values)[i]);
+        choice.engine = node.engine;
+        choice.knob = node.knob;
+        choice.is_final = true;
+      }
+      break;
+    case CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE:
+      *static_cast<cudnnBackendKnobType_t*>(values) = CUDNN_KNOB_TYPE_TILE_SIZE;
+      *count = 1;
+      break;
+    case CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE:
+      *static_cast<std::int64_t*>(values) = node.knob;
+      *count = 1;
+      break;
     case CUDNN_ATTR_ENGINE_GLOBAL_INDEX:
       *static_cast<std::int64_t*>(values) = node.engine;
       *count = 1;
@@ -305,7 +343,9 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t, cudnnBackendDescriptor_t plan,
     memory[ids[i]] = Tensor(view_of(*tensors[ids[i]], data[i]));
   }
   for (const auto* const op : operations)
-    op->type == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR ? apply(*op, memory) : convolve(*op, memory);
+    op->type == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR   ? apply(*op, memory)
+    : op->type == CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR ? sum(*op, memory)
+                                                               : convolve(*op, memory);
   if (engine.run == fake::Run::wrong) {
     const auto& last = operations.back()->type == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR
                            ? operations.back()->node(CUDNN_ATTR_OPERATION_POINTWISE_YDESC)

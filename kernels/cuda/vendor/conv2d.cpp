@@ -12,6 +12,7 @@ namespace scrawl::cuda {
 namespace {
 
 DType input_type(const Conv2dForward& c) { return c.x.type; }
+DType input_type(const Conv2dMomentsForward& c) { return c.x.type; }
 DType input_type(const Conv2dBackwardData& c) { return c.dy.type; }
 DType input_type(const Conv2dBackwardWeight& c) { return c.x.type; }
 
@@ -78,6 +79,10 @@ std::span<const Variant<Conv2dBackwardWeight>> vendor_variants(const Conv2dBackw
 }
 
 std::vector<OfferedPlan<Conv2dForward>> all_plans(Conv2dForward& call, const Selection& selection) {
+  return offers(call, selection);
+}
+std::vector<OfferedPlan<Conv2dMomentsForward>> all_plans(Conv2dMomentsForward& call,
+                                                         const Selection& selection) {
   return offers(call, selection);
 }
 std::vector<OfferedPlan<Conv2dBackwardData>> all_plans(Conv2dBackwardData& call, const Selection& selection) {

@@ -40,6 +40,19 @@ cudnnPointwiseMode_t mode_of(Activation activation) {
 /// The result is alpha times the convolution, plus beta times what was there.
 constexpr float alpha = 1, beta = 0;
 
+void convolve(Graph& graph, const Conv2dParams& p, const Descriptor& x, const Descriptor& w,
+              const Descriptor& y) {
+  const auto& params = window(graph, p);
+  graph.operation(graph.add(CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR)
+                      .set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, x)
+                      .set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, w)
+                      .set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, y)
+                      .set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, params)
+                      .set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_TYPE_FLOAT, 1, &alpha)
+                      .set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, CUDNN_TYPE_FLOAT, 1, &beta)
+                      .finalize("a convolution forward"));
+}
+
 }  // namespace
 
 Graph graph_of(const Cudnn& cudnn, Conv2dForward& c) {
@@ -52,21 +65,36 @@ Graph graph_of(const Cudnn& cudnn, Conv2dForward& c) {
   const auto& y = graph.operand(c.y);
   const bool is_activated = c.activation != Activation::none;
   const auto& product = c.b.present() || is_activated ? graph.between(c.y) : y;
-  const auto& params = window(graph, c.params);
-  graph.operation(graph.add(CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR)
-                      .set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, x)
-                      .set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, w)
-                      .set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, product)
-                      .set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, params)
-                      .set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_TYPE_FLOAT, 1, &alpha)
-                      .set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, CUDNN_TYPE_FLOAT, 1, &beta)
-                      .finalize("a convolution forward"));
+  convolve(graph, c.params, x, w, product);
   const auto* sum = &product;
   if (c.b.present()) {
     sum = is_activated ? &graph.between(c.y) : &y;
     graph.pointwise(CUDNN_POINTWISE_ADD, product, &graph.channels(c.b), *sum);
   }
   if (is_activated) graph.pointwise(mode_of(c.activation), *sum, nullptr, y);
+  return graph;
+}
+
+Graph graph_of(const Cudnn& cudnn, Conv2dMomentsForward& c) {
+  refuse_empty(c.y);
+  refuse_widths("y_widths", c.y_widths);
+  if (c.b.present()) throw Refused("cuDNN: needs sums of the convolution alone, without b");
+  make_channels_last(c.x, c.w, c.y);
+  Graph graph(cudnn);
+  const auto& x = graph.operand(c.x);
+  const auto& w = graph.operand(c.w);
+  const auto& y = graph.operand(c.y);
+  const auto& sums = graph.channels(c.mean);
+  const auto& squares = graph.channels(c.variance);
+  convolve(graph, c.params, x, w, y);
+  constexpr auto mode = CUDNN_GENSTATS_SUM_SQSUM;
+  graph.operation(graph.add(CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR)
+                      .set(CUDNN_ATTR_OPERATION_GENSTATS_MODE, CUDNN_TYPE_GENSTATS_MODE, 1, &mode)
+                      .set(CUDNN_ATTR_OPERATION_GENSTATS_MATH_PREC, CUDNN_DATA_FLOAT)
+                      .set(CUDNN_ATTR_OPERATION_GENSTATS_XDESC, y)
+                      .set(CUDNN_ATTR_OPERATION_GENSTATS_SUMDESC, sums)
+                      .set(CUDNN_ATTR_OPERATION_GENSTATS_SQSUMDESC, squares)
+                      .finalize("sums of a convolution"));
   return graph;
 }
 
@@ -119,6 +147,9 @@ std::vector<void*> operands_of(const Conv2dForward& c) {
   std::vector<void*> operands{c.x.data, c.w.data, c.y.data};
   if (c.b.present()) operands.push_back(c.b.data);
   return operands;
+}
+std::vector<void*> operands_of(const Conv2dMomentsForward& c) {
+  return {c.x.data, c.w.data, c.y.data, c.mean.data, c.variance.data};
 }
 std::vector<void*> operands_of(const Conv2dBackwardData& c) { return {c.dy.data, c.w.data, c.dx.data}; }
 std::vector<void*> operands_of(const Conv2dBackwardWeight& c) { return {c.x.data, c.dy.data, c.dw.data}; }

@@ -1,6 +1,8 @@
 #include "kernels/cuda/vendor/graph.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <utility>
 
 #include "kernels/error.h"
@@ -110,13 +112,19 @@ std::vector<Descriptor> Descriptor::descriptors(cudnnBackendAttributeName_t name
   std::int64_t count = 0;
   cudnn_->check(cudnn_->get_attribute(raw_, name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &count, nullptr),
                 fmt::format("attribute {}", int{name}));
+  return descriptors(name, type, count);
+}
+
+std::vector<Descriptor> Descriptor::descriptors(cudnnBackendAttributeName_t name,
+                                                cudnnBackendDescriptorType_t type, std::int64_t most) const {
+  std::int64_t count = 0;
   std::vector<Descriptor> found;
   std::vector<cudnnBackendDescriptor_t> raw;
-  for (std::int64_t i = 0; i < count; ++i) {
+  for (std::int64_t i = 0; i < most; ++i) {
     found.emplace_back(*cudnn_, type);
     raw.push_back(found.back().raw());
   }
-  cudnn_->check(cudnn_->get_attribute(raw_, name, CUDNN_TYPE_BACKEND_DESCRIPTOR, count, &count, raw.data()),
+  cudnn_->check(cudnn_->get_attribute(raw_, name, CUDNN_TYPE_BACKEND_DESCRIPTOR, most, &count, raw.data()),
                 fmt::format("attribute {}", int{name}));
   while (std::ssize(found) > count) found.pop_back();
   return found;
@@ -228,9 +236,15 @@ EnginePlan Graph::plan(const PlannedFor& gpu, const EngineLimits& limits) const 
 std::vector<EngineOffer> Graph::offers(const PlannedFor& gpu) const {
   const auto graph = std::make_shared<const Descriptor>(finished(gpu));
   std::vector<EngineOffer> all;
+  std::map<std::int64_t, std::set<std::vector<std::pair<std::int64_t, std::int64_t>>>> choices;
   std::string faults;
   for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) try {
-      for (auto& offer : offers(gpu, graph, mode)) all.push_back(std::move(offer));
+      for (auto& offer : offers(gpu, graph, mode)) {
+        auto& known = choices[offer.number()];
+        if (!known.insert(offer.knobs()).second) continue;
+        offer.choice_ = known.size();
+        all.push_back(std::move(offer));
+      }
     } catch (const DeviceError& error) {
       faults += fmt::format("\n    heuristic {}: {}", name_of(mode), error.what());
     }
@@ -262,7 +276,22 @@ EngineOffer::EngineOffer(std::shared_ptr<const GraphParts> parts, std::shared_pt
 
 std::string EngineOffer::name() const {
   const bool repeats = std::ranges::find(notes_, CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC) == notes_.end();
-  return fmt::format("engine {}{}", number_, repeats ? "" : ", whose bits do not repeat");
+  return fmt::format("engine {}{}{}", number_, choice_ == 1 ? "" : fmt::format(", choice {}", choice_),
+                     repeats ? "" : ", whose bits do not repeat");
+}
+
+std::vector<std::pair<std::int64_t, std::int64_t>> EngineOffer::knobs() const {
+  std::vector<std::pair<std::int64_t, std::int64_t>> all;
+  // It does not say how many there are.
+  for (const auto& choice : engine_config_.descriptors(
+           CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, CUDNN_KNOB_TYPE_COUNTS)) {
+    const auto kind =
+        choice.values<cudnnBackendKnobType_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE, 1);
+    all.emplace_back(kind.empty() ? -1 : std::int64_t{kind[0]},
+                     choice.number(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE));
+  }
+  std::ranges::sort(all);
+  return all;
 }
 
 EnginePlan EngineOffer::plan(const PlannedFor& gpu, const EngineLimits& limits) && {

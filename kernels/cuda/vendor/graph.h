@@ -41,6 +41,9 @@ class Descriptor {
   std::vector<T> values(cudnnBackendAttributeName_t, cudnnBackendAttributeType_t, std::int64_t most) const;
   void get(cudnnBackendAttributeName_t, Descriptor& value) const;
   std::vector<Descriptor> descriptors(cudnnBackendAttributeName_t, cudnnBackendDescriptorType_t) const;
+  /// At most so many, where cuDNN does not say how many there are.
+  std::vector<Descriptor> descriptors(cudnnBackendAttributeName_t, cudnnBackendDescriptorType_t,
+                                      std::int64_t most) const;
 
   cudnnBackendDescriptor_t raw() const { return raw_; }
   const Cudnn& cudnn() const { return *cudnn_; }
@@ -89,25 +92,31 @@ class EnginePlan {
   std::size_t workspace_bytes_;
 };
 
-/// An engine that cuDNN's heuristics name for a graph.
+/// An engine, its knobs set, that cuDNN's heuristics name for a graph.
 class EngineOffer {
  public:
   EngineOffer(std::shared_ptr<const GraphParts>, std::shared_ptr<const Descriptor> graph,
               Descriptor engine_config);
 
   std::int64_t number() const { return number_; }
-  std::string name() const;  ///< "engine 17", or "engine 0, whose bits do not repeat"
+  /// "engine 17"; "engine 17, choice 2" for its second choice of knobs; "engine 0, whose bits do not repeat"
+  std::string name() const;
 
   /// Once. May compile kernels, which takes seconds. Throws Refused for what the limits leave out,
   /// DeviceError with what cuDNN does not take.
   EnginePlan plan(const PlannedFor&, const EngineLimits&) &&;
 
  private:
+  friend class Graph;
+  /// Kinds and values, in order.
+  std::vector<std::pair<std::int64_t, std::int64_t>> knobs() const;
+
   std::shared_ptr<const GraphParts> parts_;
   std::shared_ptr<const Descriptor> graph_;
   Descriptor engine_config_;
   std::int64_t number_;
   std::vector<cudnnBackendNumericalNote_t> notes_;
+  std::size_t choice_ = 1;  ///< of knobs, among the offers of this engine
 };
 
 /// What kernels of cuDNN want of each operand's address, in bytes.
@@ -138,7 +147,7 @@ class Graph {
   /// The first engine within the limits, as cuDNN's heuristics order them. Throws Refused with why each was
   /// not taken.
   EnginePlan plan(const PlannedFor&, const EngineLimits&) const;
-  /// Every engine that its heuristics name, for a search by time.
+  /// Every engine that its heuristics name, in each choice of knobs once, for a search by time.
   std::vector<EngineOffer> offers(const PlannedFor&) const;
 
  private:

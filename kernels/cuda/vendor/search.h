@@ -26,6 +26,8 @@ struct OfferedPlan {
 
 /// Every engine that cuDNN's heuristics name, in their order.
 std::vector<OfferedPlan<Conv2dForward>> all_plans(Conv2dForward&, const Selection&);
+/// These leave sums in place of moments: of y in `mean`, of its squares in `variance`.
+std::vector<OfferedPlan<Conv2dMomentsForward>> all_plans(Conv2dMomentsForward&, const Selection&);
 std::vector<OfferedPlan<Conv2dBackwardData>> all_plans(Conv2dBackwardData&, const Selection&);
 std::vector<OfferedPlan<Conv2dBackwardWeight>> all_plans(Conv2dBackwardWeight&, const Selection&);
 /// "deterministic" and "non-deterministic".
