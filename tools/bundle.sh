@@ -38,7 +38,7 @@ libraries_of() {
     grep -vE '/(libc|libm|libdl|librt|libpthread|libresolv)\.so' || true
 }
 
-targets=(scrawl gpu_checks bench_kernels bench_models)
+targets=(scrawl gpu_checks bench_models)
 cd "$root"
 # Runs on any x86-64 processor; programs find their libraries beside them, and these theirs.
 # shellcheck disable=SC2016  # the loader expands $ORIGIN

@@ -245,14 +245,14 @@ timed() {
 # Each variant beside the vendor's best plan, and each of cuDNN's algorithms for LSTM and CTC. bf16 at batch 64 comes first;
 # engines are tried in cuDNN's own order, the most promising first, so a short search loses little.
 kernels() {
-  local extents=networks
+  local what=()
   if [[ -n $no_gpu ]]; then
     row kernels skipped 0 "$no_gpu"
     return
   fi
-  [[ $device != simt ]] || extents=tiny
-  timed kernels 10 "$build/bench/kernels/bench_kernels" --device "$device" --extents "$extents" --minutes '{minutes}' \
-    --search-seconds 1
+  [[ $device != simt ]] || what=(--tiny)
+  timed kernels 10 env SCRAWL_RECIPES="$root/models/recipes" "$build/tools/scrawl" bench --device "$device" "${what[@]}" \
+    --type bf16,f16,tf32,f32 --minutes '{minutes}' --search-seconds 1
 }
 
 has_torch() { "$python" -c 'import torch' 2> /dev/null; }

@@ -37,7 +37,7 @@ constexpr auto name_of_call =
 Lowered training_step(Device& device, const Recipe& recipe, std::int64_t batch, const Numbers& numbers) {
   const auto network = build_network(recipe, usual_classes(recipe), {batch, 0, longest_label},
                                      NetworkUse::training, numbers.storage);
-  const auto graph = decompose(network.graph, device.backend());
+  const auto graph = decompose(network.graph, device.backend(), device.selection());
   return lower(graph, {.loss = graph.outputs().at("loss"),
                        .optimizer = OptimizerSettings{
                            .hyper = recipe.training.optimizer, .clip = recipe.training.clip, .decay = {}}});

@@ -135,7 +135,7 @@ TEST_F(SearchAmong, takes_numbers_of_the_first_for_right_where_nothing_else_is) 
 
 TEST_F(SearchAmong, variants_of_a_backend_names_each_once) {
   const auto device = open_device({.device = "cpu", .threads = 1});
-  const auto problem = copy_of(4096);
+  const auto problem = problem_of(Name("conv2d.forward[N=2,C=8,H=4,W=6,K=16,R=3,P=1,f32]"));
   const auto all = variants_of(problem, *device, device->selection());
   ASSERT_FALSE(all.empty());
   for (const auto& each : all) EXPECT_EQ(each.place()->variant(), each.name);

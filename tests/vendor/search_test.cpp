@@ -8,6 +8,7 @@
 
 #include "bench/kernels/check.h"
 #include "bench/kernels/search.h"
+#include "bench/kernels/sweep.h"
 
 namespace scrawl::bench {
 namespace {
@@ -21,27 +22,23 @@ class Searches : public testing::Test {
  protected:
   static void SetUpTestSuite() { setenv("SCRAWL_CUDNN", SCRAWL_FAKE_CUDNN, 1); }
 
-  static Problem tiny(const std::string& operation, const std::string& type) {
-    for (const auto& family : families(Extents::tiny))
-      if (family.operation == operation) return family.make(2, numbers_of(type));
+  static Name tiny(const std::string& operation, const std::string& type) {
+    for (const auto& [name, layer] : bench::tiny({type}))
+      if (name.operation() == operation) return name;
     throw std::runtime_error("no such operation");
   }
 
   /// Those of the CPU in f32, from inputs that are rounded as the type's are.
   Values expected(const std::string& operation, const std::string& type) {
-    for (const auto& family : families(Extents::tiny)) {
-      if (family.operation != operation) continue;
-      const auto work = family.make(2, widened(numbers_of(type))).place(*device_, device_->selection());
-      work->run();
-      return work->outputs(all_);
-    }
-    return {};
+    const auto work = problem_of(widened(tiny(operation, type))).place(*device_, device_->selection());
+    work->run();
+    return work->outputs(all_);
   }
 
   /// The first that is tried is the fastest, unless `us` has others.
   Found found(const std::string& operation, const std::string& type) {
     auto outputs = expected(operation, type);
-    const auto contenders = tiny(operation, type).contenders(*device_, device_->selection());
+    const auto contenders = problem_of(tiny(operation, type)).contenders(*device_, device_->selection());
     return search(contenders, outputs,
                   {.tolerance = tolerance_of(numbers_of(type)), .seconds = 100, .compared = all_},
                   [&](Work& work) {
@@ -116,8 +113,8 @@ TEST_F(Searches, of_an_lstm_in_bf16_have_the_best_of_f16_beside_it) {
   const auto result = found("lstm.backward", "bf16");
   EXPECT_THAT(names(result), ElementsAre("cudnn persist_dynamic bf16", "cudnn persist_dynamic f16"));
   EXPECT_THAT(result.attempts[1].refused, HasSubstr("an LSTM"));  // persist_static has no bf16
-  EXPECT_EQ(result.attempts[0].row, tiny("lstm.backward", "bf16").name);
-  EXPECT_EQ(result.attempts[4].row, tiny("lstm.backward", "f16").name);
+  EXPECT_EQ(result.attempts[0].row, tiny("lstm.backward", "bf16").text());
+  EXPECT_EQ(result.attempts[4].row, tiny("lstm.backward", "f16").text());
 }
 
 TEST_F(Searches, of_an_lstm_compare_every_gradient) {
@@ -125,7 +122,8 @@ TEST_F(Searches, of_an_lstm_compare_every_gradient) {
     auto outputs = expected("lstm.backward", "f32");
     ASSERT_TRUE(outputs.contains(output));
     for (float& value : outputs.at(output)) value = -value;
-    const auto contenders = tiny("lstm.backward", "f32").contenders(*device_, device_->selection());
+    const auto contenders =
+        problem_of(tiny("lstm.backward", "f32")).contenders(*device_, device_->selection());
     const auto result = search(contenders, outputs, {.tolerance = 1e-4, .seconds = 100, .compared = all_},
                                [](Work&) { return Summary{.median = 1, .samples = 1}; });
     EXPECT_THAT(result.attempts[0].wrong, HasSubstr(output));
@@ -135,7 +133,7 @@ TEST_F(Searches, of_an_lstm_compare_every_gradient) {
 
 /// Gradients are added to, and the reserve is changed: a run that nobody restored for is another one.
 TEST_F(Searches, of_an_lstm_restore_what_a_backward_consumes) {
-  const auto contenders = tiny("lstm.backward", "f32").contenders(*device_, device_->selection());
+  const auto contenders = problem_of(tiny("lstm.backward", "f32")).contenders(*device_, device_->selection());
   const auto work = contenders[0].place();
   EXPECT_TRUE(work->consumes());
   work->run();
@@ -148,11 +146,11 @@ TEST_F(Searches, of_an_lstm_restore_what_a_backward_consumes) {
 }
 
 TEST_F(Searches, of_ctc_offer_both_algorithms_in_f32) {
-  const auto contenders = tiny("ctc.gradient", "bf16").contenders(*device_, device_->selection());
+  const auto contenders = problem_of(tiny("ctc.gradient", "bf16")).contenders(*device_, device_->selection());
   ASSERT_EQ(contenders.size(), 2u);
   EXPECT_EQ(contenders[0].name, "cudnn deterministic f32");
   EXPECT_EQ(contenders[1].name, "cudnn non-deterministic f32");
-  EXPECT_EQ(contenders[1].row, tiny("ctc.gradient", "f32").name);
+  EXPECT_EQ(contenders[1].row, tiny("ctc.gradient", "f32").text());
 }
 
 }  // namespace
