@@ -165,7 +165,7 @@ void Bench::add_torch(const Name& name, Rivals& rivals) {
     torch.sample_us(hot);
     torch.sample_us(cold);
   } catch (const UsageError& refusal) {
-    left_out_.insert(fmt::format("{}: {}", name.operation(), refusal.what()));
+    left_out_.emplace(name.operation(), refusal.what());
     return;
   }
   rivals.hot.push_back({"pytorch", [&torch, hot] { return torch.sample_us(hot, 1); }});

@@ -39,8 +39,8 @@ class Bench {
   /// what it alternates with. Returns how many.
   std::size_t measure(const Name&);
 
-  /// Why there is nobody from PyTorch beside some operations, each once.
-  const std::set<std::string>& left_out() const { return left_out_; }
+  /// Why there is nobody from PyTorch beside some operations, by these.
+  const std::map<std::string, std::string>& left_out() const { return left_out_; }
 
  private:
   struct Placed;
@@ -62,8 +62,9 @@ class Bench {
   bool counts_;  ///< in place of times
   std::unique_ptr<Clock> clock_;
   std::unique_ptr<Work> flush_;
-  Values expected_;                        ///< outputs of the problem, by the first variant that was right
-  std::set<std::string> told_, left_out_;  ///< the vendor's rows; PyTorch's refusals
+  Values expected_;             ///< outputs of the problem, by the first variant that was right
+  std::set<std::string> told_;  ///< the vendor's rows
+  std::map<std::string, std::string> left_out_;
 };
 
 }  // namespace scrawl::bench

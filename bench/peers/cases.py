@@ -1,10 +1,9 @@
 """What can be measured, each by a name that is its own repro: `operation[key=value,...,flag,...]`.
 
     train_step[network=crnn,batch=64,bf16,compile,channels_last]   inference[network=cnn62,batch=1,f32,compile]
-    conv2d.forward[N=64,C=32,H=32,W=128,K=64,R=3,P=1,bf16]         conv2d.backward_data, .backward_weight
-    lstm.forward[T=64,N=64,I=512,H=256,D=2,f16]                    lstm.forward_backward
+    conv2d.forward[N=64,C=32,H=32,W=128,K=64,R=3,P=1,bf16]         and whatever else `scrawl bench --list` names
+    lstm.forward_backward[T=64,N=64,I=512,H=256,D=2,f16]
     ctc.gradient[T=64,N=64,K=30,L=24,ctc=native]                   log-softmax + loss + gradient
-    softmax.forward[rows=65536,K=62,bf16]                          softmax.backward, log_softmax.*, cross_entropy.gradient
     copy[bytes=1073741824]   gemm[M=8192,N=8192,K=8192,bf16]
 
 Types: f32 (no TF32), tf32, bf16, f16. Flags: compile, channels_last, graph (one CUDA graph), cold (caches flushed
@@ -12,6 +11,7 @@ between runs). `ctc=` takes native, cudnn (labels on the host) or cudnn_device (
 """
 
 import dataclasses
+import functools
 import re
 from typing import Callable
 
@@ -189,32 +189,155 @@ def inference(p):
     return Case(run, flops=sum(flops), whole_step=True)
 
 
-def conv2d(p, which):
-    x = p.random(p["N"], p["C"], p["H"], p["W"]).to(memory_format=torch.channels_last)
-    w = p.random(p["K"], p["C"], p["R"], p["R"]).to(memory_format=torch.channels_last)
-    padding = [p.get("P", 0)] * 2
-    y = F.conv2d(x, w, padding=padding)
-    dy = torch.randn_like(y)
-    flops = 2 * y.numel() * w[0].numel()
-    mask = [which == "backward_data", which == "backward_weight", False]
+ACTIVATIONS = {"none": lambda y: y, "relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}
 
-    def forward():
-        return F.conv2d(x, w, padding=padding)
+
+def activation_of(p):
+    return ACTIVATIONS[p.get("activation", "none")]
+
+
+def both(p, key, usual):
+    """A word for both axes, or one for each."""
+    return [p.get(f"{key}_h", p.get(key, usual)), p.get(f"{key}_w", p.get(key, usual))]
+
+
+class Convolution:
+    """Operands channels-last, as ours are."""
+
+    def __init__(self, p):
+        groups = p.get("groups", 1)
+        self.x = p.random(p["N"], p["C"], p["H"], p["W"]).to(memory_format=torch.channels_last)
+        self.w = p.random(p["K"], p["C"] // groups, p["R"], p.get("S", p["R"])).to(memory_format=torch.channels_last)
+        self.stride, self.dilation, self.groups = both(p, "stride", 1), both(p, "dilation", 1), groups
+        sides = [p.get(side, p.get("P", 0)) for side in ("pad_top", "pad_left", "pad_bottom", "pad_right")]
+        if sides[:2] != sides[2:]:
+            raise ValueError(f"padding {sides}: PyTorch pads both sides alike")
+        self.padding = sides[:2]
+        self.b = p.random(p["K"]) if p.get("bias", 0) else None
+        self.y = self()
+        self.flops = 2 * self.y.numel() * self.w[0].numel()
+        self.bytes = self.x.nbytes + self.w.nbytes + self.y.nbytes
+
+    def __call__(self):
+        return F.conv2d(self.x, self.w, self.b, self.stride, self.padding, self.dilation, self.groups)
+
+
+def conv2d(p, which):
+    c = Convolution(p)
+    if which == "forward":
+        activate = activation_of(p)
+        return Case(lambda: activate(c()), c.flops, c.bytes)
+    dy = torch.randn_like(c.y)
+    mask = [which == "backward_data", which == "backward_weight", which == "backward_weight" and c.b is not None]
+    bias = None if c.b is None else [c.w.shape[0]]
 
     def backward():
-        return torch.ops.aten.convolution_backward(dy, x, w, None, [1, 1], padding, [1, 1], False, [0, 0], 1, mask)
+        return torch.ops.aten.convolution_backward(dy, c.x, c.w, bias, c.stride, c.padding, c.dilation, False, [0, 0], c.groups, mask)
 
-    return Case(forward if which == "forward" else backward, flops, x.nbytes + w.nbytes + y.nbytes)
+    return Case(backward, c.flops, c.bytes)
+
+
+def conv2d_pool(p):
+    c = Convolution(p)
+    window = both(p, "pool", 2)
+    c.b = p.random(p["K"])
+    return Case(lambda: torch.relu(F.max_pool2d(c(), window, return_indices=True)[0]), c.flops, c.bytes)
+
+
+def conv2d_moments(p):
+    c = Convolution(p)
+
+    def run():
+        y = c()
+        return y, torch.var_mean(y.float(), (0, 2, 3), correction=0)
+
+    return Case(run, c.flops, c.bytes)
+
+
+class Images:
+    """What is normalised or pooled."""
+
+    def __init__(self, p):
+        self.x = p.random(p["N"], p["C"], p["H"], p["W"]).to(memory_format=torch.channels_last)
+        self.gamma, self.beta, self.mean = (torch.randn(p["C"], device=p.device) for _ in range(3))
+        self.variance = torch.rand(p["C"], device=p.device) + 0.5
+
+    def normalised(self, x):
+        return F.batch_norm(x, None, None, self.gamma.to(x.dtype), self.beta.to(x.dtype), training=True)
+
+
+class Window:
+    def __init__(self, p):
+        self.size = [p["R"], p.get("S", p["R"])]
+        self.stride = [p.get("stride_h", self.size[0]), p.get("stride_w", self.size[1])]
+        self.padding = [p.get("pad_h", 0), p.get("pad_w", 0)]
+        self.is_average = p.get("kind", "max") == "average"
+
+    def __call__(self, x):
+        if self.is_average:
+            return F.avg_pool2d(x, self.size, self.stride, self.padding, count_include_pad=False)
+        return F.max_pool2d(x, self.size, self.stride, self.padding)
+
+
+def differentiated(function, *inputs):
+    """The backward alone, of a forward that has run."""
+    inputs = [x.detach().requires_grad_() for x in inputs]
+    y = function(*inputs)
+    dy = torch.randn_like(y)
+    return Case(lambda: torch.autograd.grad(y, inputs, dy, retain_graph=True))
+
+
+def pool(p, which):
+    x, window = Images(p).x, Window(p)
+    return Case(lambda: window(x)) if which == "forward" else differentiated(window, x)
+
+
+def batch_norm(p, which):
+    i, activate = Images(p), activation_of(p)
+    if which == "forward":
+        return Case(lambda: activate(i.normalised(i.x)))
+    return differentiated(lambda x: activate(i.normalised(x)), i.x)
+
+
+def batch_norm_pool(p, which):
+    i, window = Images(p), Window(p)
+
+    def apply(x):
+        scale = i.gamma / torch.sqrt(i.variance + 1e-5)
+        shift = i.beta - i.mean * scale
+        return window(torch.relu(x * scale[:, None, None].to(x.dtype) + shift[:, None, None].to(x.dtype)))
+
+    def forward(x):
+        return window(torch.relu(i.normalised(x)))
+
+    if which == "backward":
+        return differentiated(forward, i.x)
+    return Case(lambda: (forward if which == "forward" else apply)(i.x))
+
+
+def dense(p, which):
+    rows, inputs, outputs = p["rows"], p["I"], p["O"]
+    x, w, dy = p.random(rows, inputs), p.random(outputs, inputs), p.random(rows, outputs)
+    b, activate = p.random(outputs) if p.get("bias", 1) else None, activation_of(p)
+    run = {
+        "forward": lambda: activate(F.linear(x, w, b)),
+        "backward_data": lambda: dy @ w,
+        "backward_weight": lambda: (dy.t() @ x, None if b is None else dy.sum(0)),
+    }[which]
+    return Case(run, 2 * rows * inputs * outputs, x.nbytes + w.nbytes + dy.nbytes)
 
 
 def lstm(p, which):
-    module = torch.nn.LSTM(p["I"], p["H"], bidirectional=p["D"] == 2).to(p.device, p.dtype)
+    module = torch.nn.LSTM(p["I"], p["H"], bidirectional=p.get("D", 1) == 2).to(p.device, p.dtype)
     x = p.random(p["T"], p["N"], p["I"]).requires_grad_(which != "forward")
     (flops,) = forward_flops(module, x)
     if which == "forward":
         return Case(torch.no_grad()(lambda: module(x)), flops)
-    dy = p.random(p["T"], p["N"], p["D"] * p["H"])
+    dy = p.random(p["T"], p["N"], p.get("D", 1) * p["H"])
     inputs = [x, *module.parameters()]
+    if which == "backward":
+        y = module(x)[0]
+        return Case(lambda: torch.autograd.grad(y, inputs, dy, retain_graph=True), 2 * flops)
     return Case(lambda: torch.autograd.grad(module(x)[0], inputs, dy), 3 * flops)
 
 
@@ -241,23 +364,85 @@ def cross_entropy(p):
 
 def gemm(p):
     a, b = p.random(p["M"], p["K"]), p.random(p["K"], p["N"])
+    a, b = (x.t().contiguous().t() if p.get(key, 0) else x for key, x in (("transpose_a", a), ("transpose_b", b)))
     return Case(lambda: a @ b, 2 * p["M"] * p["N"] * p["K"], a.nbytes + b.nbytes + p["M"] * p["N"] * a.itemsize)
 
 
 def copy(p):
-    x = torch.randint(0, 256, (p["bytes"],), device=p.device, dtype=torch.uint8)
-    y = torch.empty_like(x)
-    return Case(lambda: y.copy_(x), bytes=2 * x.nbytes)
+    if "bytes" in p.values:
+        x = torch.randint(0, 256, (p["bytes"],), device=p.device, dtype=torch.uint8)
+        y = torch.empty_like(x)
+    else:
+        y = p.random(p["elements"])
+        x = (255 * torch.rand(p["elements"], device=p.device)).to(COPIED.get(p.get("from", p.type), y.dtype))
+    return Case(lambda: y.copy_(x), bytes=x.nbytes + y.nbytes)
+
+
+COPIED = {"u8": torch.uint8, **TYPES}
+
+
+def activation(p, which):
+    x = p.random(p["elements"])
+    function = ACTIVATIONS[p.get("kind", "relu")]
+    return Case(lambda: function(x)) if which == "forward" else differentiated(function, x)
+
+
+def scale_rows(p):
+    x, scale = torch.randn(p["rows"], p["K"], device=p.device), torch.randn(p["rows"], 1, device=p.device)
+    return Case(lambda: (x * scale).to(p.dtype))
+
+
+def add(p):
+    a, b = p.random(p["elements"]), p.random(p["elements"])
+    return Case(lambda: a + b)
+
+
+def dropout(p):
+    x = p.random(p["N"], p["elements"])
+    return Case(lambda: F.dropout(x, 0.3))
+
+
+def permuted(p, order):
+    """Images channels-last on one side, what is plain on the other."""
+    n, c, h, w = p["N"], p["C"], p["H"], p["W"]
+    image = p.random(n, c, h, w).to(memory_format=torch.channels_last)
+    sequence, rows = p.random(w, n, c * h), p.random(n, c * h * w)
+    run = {
+        "to_sequence": lambda: image.permute(3, 0, 1, 2).reshape(w, n, c * h).contiguous(),
+        "to_image": lambda: sequence.view(w, n, c, h).permute(1, 2, 3, 0).contiguous(memory_format=torch.channels_last),
+        "flatten": lambda: image.flatten(1).contiguous(),
+        "unflatten": lambda: rows.view(n, c, h, w).contiguous(memory_format=torch.channels_last),
+    }[order]
+    return Case(run, bytes=2 * image.nbytes)
+
+
+def optimizer(p, kind):
+    w = torch.nn.Parameter(torch.randn(p["parameters"], device=p.device))
+    w.grad = torch.randn_like(w)
+    step = {
+        "sgd": lambda: torch.optim.SGD([w], 1e-3, momentum=0.9, fused=True),
+        "adam": lambda: torch.optim.Adam([w], 1e-3, fused=True),
+        "adamw": lambda: torch.optim.AdamW([w], 1e-3, fused=True),
+    }[kind]()
+    return Case(step.step)
+
+
+def gradient_norm(p):
+    g = [torch.randn(p["parameters"], device=p.device)]
+    return Case(lambda: torch.nn.utils.get_total_norm(g))
 
 
 BUILDERS = {
     "train_step": train_step,
     "inference": inference,
-    "conv2d.forward": lambda p: conv2d(p, "forward"),
-    "conv2d.backward_data": lambda p: conv2d(p, "backward_data"),
-    "conv2d.backward_weight": lambda p: conv2d(p, "backward_weight"),
-    "lstm.forward": lambda p: lstm(p, "forward"),
-    "lstm.forward_backward": lambda p: lstm(p, "forward_backward"),
+    **{f"conv2d.{which}": functools.partial(conv2d, which=which) for which in ("forward", "backward_data", "backward_weight")},
+    "conv2d_pool.forward": conv2d_pool,
+    "conv2d_moments.forward": conv2d_moments,
+    **{f"pool.{which}": functools.partial(pool, which=which) for which in ("forward", "backward")},
+    **{f"batch_norm.{which}": functools.partial(batch_norm, which=which) for which in ("forward", "backward")},
+    **{f"batch_norm_pool.{which}": functools.partial(batch_norm_pool, which=which) for which in ("forward", "apply", "backward")},
+    **{f"dense.{which}": functools.partial(dense, which=which) for which in ("forward", "backward_data", "backward_weight")},
+    **{f"lstm.{which}": functools.partial(lstm, which=which) for which in ("forward", "backward", "forward_backward")},
     "ctc.gradient": ctc,
     "softmax.forward": lambda p: softmax(p, torch.softmax, "forward"),
     "softmax.backward": lambda p: softmax(p, torch.softmax, "backward"),
@@ -266,4 +451,11 @@ BUILDERS = {
     "cross_entropy.gradient": cross_entropy,
     "gemm": gemm,
     "copy": copy,
+    "add": add,
+    "scale_rows": scale_rows,
+    "dropout": dropout,
+    **{f"activation.{which}": functools.partial(activation, which=which) for which in ("forward", "backward")},
+    **{order: functools.partial(permuted, order=order) for order in ("to_sequence", "to_image", "flatten", "unflatten")},
+    **{kind: functools.partial(optimizer, kind=kind) for kind in ("sgd", "adam", "adamw")},
+    "gradient_norm": gradient_norm,
 }

@@ -25,7 +25,7 @@ Name countable(Name name) {
   return name;
 }
 
-double rounded(double value) { return std::round(value * 100) / 100; }
+double rounded(double value) { return std::round(value * 1e4) / 1e4; }
 
 ordered_json to_json(const Predicted& p) {
   return {{"kernel", p.kernel},

@@ -208,6 +208,7 @@ int run(BenchFlags f) {
   const auto device = open_device({.device = f.device, .threads = f.threads});
   complete(f, *device);
   const auto chosen = asked_for(f, *device);
+  for (const auto& [name, layer] : chosen) (void)bench::problem_of(name);  // before anything takes time
   if (f.lists) return list(chosen, *device, f.json == "-");
 
   const auto is_against = [&](const char* who) {
@@ -215,6 +216,7 @@ int run(BenchFlags f) {
   };
   const auto torch = is_against("torch") && device->name() != "simt" ? torch_for(f, *device) : nullptr;
   bench::Report report{.header = header_of(f), .rows = {}};
+  if (!f.json.empty()) bench::write_report(f.json, report);  // or fail now
   if (device->name() == "cuda") bench::describe_gpu(report.header);
   if (torch) report.header.libraries["peer"] = torch->greeting();
   bench::Bench bench(*device, report,
@@ -246,7 +248,8 @@ int run(BenchFlags f) {
   }
   if (done < chosen.size())
     fmt::print(stderr, "{} of {} problems: --minutes were over\n", done, chosen.size());
-  for (const auto& why : bench.left_out()) fmt::print(stderr, "PyTorch is left out of {}\n", why);
+  for (const auto& [operation, why] : bench.left_out())
+    fmt::print(stderr, "PyTorch is left out of {}: {}\n", operation, why);
   return wrong ? 1 : 0;
 }
 
