@@ -140,6 +140,8 @@ template <class Call>
 Plan<Call> plan_large(Call& call, const Selection& selection) {
   const ConvolutionCall c = convolution_of(call);
   refuse_exact(c.read.type, selection.f32_products);
+  if (c.depth_c() * static_cast<std::int64_t>(size_of(c.read.type)) % 16 != 0)
+    throw Refused("needs channels in whole vectors of 16 bytes, got {}", c.depth_c());
   if (c.columns() <= LargeTile::n / 2)
     throw Refused("needs more than {} channels a group, got {}", LargeTile::n / 2, c.columns());
   if (const auto tiles = c.tiles<LargeTile>() * c.groups; tiles < selection.multiprocessors)
