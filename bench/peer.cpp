@@ -59,20 +59,32 @@ PeerProcess::~PeerProcess() {
   waitpid(pid_, nullptr, 0);
 }
 
+std::string PeerProcess::ask(std::string_view name, const std::string& request) {
+  const auto line = request + "\n";
+  // MSG_NOSIGNAL: a peer that has ended is an error of this call, not the end of this process.
+  if (send(socket_, line.data(), line.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(line.size()))
+    throw UsageError("peer {}: {}: {}", command_, name, std::strerror(errno));
+  return read_line();
+}
+
 double PeerProcess::sample_us(std::string_view name, int untimed) {
   const auto repeat = static_cast<std::size_t>(untimed) + 1;
-  const std::string request = nlohmann::json{{"name", name}, {"repeat", repeat}}.dump() + "\n";
-  // MSG_NOSIGNAL: a peer that has ended is an error of this call, not the end of this process.
-  if (send(socket_, request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size())) {
-    throw UsageError("peer {}: {}: {}", command_, name, std::strerror(errno));
-  }
-  const std::string line = read_line();
+  const std::string line = ask(name, nlohmann::json{{"name", name}, {"repeat", repeat}}.dump());
   const auto answer = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
   const auto us = answer.is_object() ? answer.find("us") : answer.end();
   if (us == answer.end() || !us->is_array() || us->size() != repeat || !us->back().is_number()) {
     throw UsageError("peer {}: {}: expected {} times, got {}", command_, name, repeat, line);
   }
   return us->back().get<double>();
+}
+
+double PeerProcess::loss_like(std::string_view name, const std::filesystem::path& weights) {
+  const auto line = ask(name, nlohmann::json{{"name", name}, {"like", weights.string()}}.dump());
+  const auto answer = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+  const auto loss = answer.is_object() ? answer.find("loss") : answer.end();
+  if (loss == answer.end() || !loss->is_number())
+    throw UsageError("peer {}: {}: expected a loss, got {}", command_, name, line);
+  return loss->get<double>();
 }
 
 std::string PeerProcess::read_line() {

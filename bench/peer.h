@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,10 +31,15 @@ class PeerProcess {
   /// the peer's words if it refuses, and if it has ended.
   double sample_us(std::string_view name, int untimed = 0);
 
+  /// Builds the named work, of a network with the weights and the batch of a safetensors file, and gives the
+  /// loss that it finds. Throws UsageError as above.
+  double loss_like(std::string_view name, const std::filesystem::path& weights);
+
   const std::string& greeting() const { return greeting_; }  ///< its first line, with the versions it runs
 
  private:
   std::string read_line();
+  std::string ask(std::string_view name, const std::string& request);
 
   std::string command_;
   pid_t pid_ = -1;

@@ -6,13 +6,18 @@
 
 #include <fmt/core.h>
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <cmath>
+#include <filesystem>
 
 #include "bench/device_clock.h"
 #include "bench/measure.h"
 #include "bench/models/workload.h"
 #include "bench/peer.h"
 #include "bench/program.h"
+#include "bench/recipes.h"
 #include "bench/report.h"
 #include "kernels/error.h"
 
@@ -29,16 +34,46 @@ struct Flags {
   int threads = 0, calls = 0;
 };
 
-int default_classes(const Recipe& recipe) {
-  if (recipe.target == Target::sequence) return 30;
-  return recipe.name == "cnn62" ? 62 : recipe.name == "emnist" ? 47 : 10;
-}
-
 std::vector<std::string> words_of(const std::string& line) {
   std::vector<std::string> words;
   std::istringstream stream(line);
   for (std::string word; stream >> word;) words.push_back(word);
   return words;
+}
+
+/// A file of a process, removed with it.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const std::string& name)
+      : path_(std::filesystem::temp_directory_path() / fmt::format("scrawl-{}-{}", ::getpid(), name)) {}
+  ~TemporaryFile() {
+    std::error_code ignored;
+    std::filesystem::remove(path_, ignored);
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// How far a peer's loss may be from ours: roundings of a forward pass in the type.
+double loss_tolerance(const std::string& type) { return type == "f32" ? 1e-4 : type == "tf32" ? 1e-2 : 3e-2; }
+
+/// Gives a peer our weights and batch, and throws UsageError unless it finds our loss. Without dropout, whose
+/// draws are everybody's own.
+void expect_same_loss(Recipe recipe, int batch, Device& device, PeerProcess& peer, const std::string& name) {
+  std::erase_if(recipe.layers,
+                [](const Layer& layer) { return std::holds_alternative<DropoutLayer>(layer.what); });
+  const auto type = std::string(name_of(recipe.training.precision));
+  Workload twin(recipe, usual_classes(recipe), batch, NetworkUse::training, device);
+  const TemporaryFile weights(recipe.name + ".safetensors");
+  twin.save(weights.path());
+  const double ours = twin.loss(), theirs = peer.loss_like(name, weights.path());
+  if (!(std::abs(theirs - ours) <= loss_tolerance(type) * std::abs(ours)))
+    throw UsageError("peer: {}: expected our loss of {:.6g}, to {:.0e} of it, got {:.6g}", name, ours,
+                     loss_tolerance(type), theirs);
 }
 
 /// A step's own work beside the sum of its calls' times: above 1.08, the runtime wastes more than it may.
@@ -51,7 +86,7 @@ std::vector<Row> measure(const std::string& network, const std::string& type, co
   const auto recipe = load_recipe(network, "", {"training.precision='" + type + "'"});
   if (batch == 0) batch = work == "train_step" ? recipe.training.batch : 64;
   const auto use = work == "train_step" ? NetworkUse::training : NetworkUse::prediction;
-  Workload workload(recipe, default_classes(recipe), batch, use, device);
+  Workload workload(recipe, usual_classes(recipe), batch, use, device);
 
   DeviceClock clock(device);
   const auto run = [&] { workload.run(); };
@@ -62,7 +97,7 @@ std::vector<Row> measure(const std::string& network, const std::string& type, co
     for (const auto& variant : variants) {
       const auto asked = fmt::format("{}{}]", name, variant == "eager" ? "" : "," + variant);
       try {
-        peer->sample_us(asked);  // builds it
+        expect_same_loss(recipe, batch, device, *peer, asked);  // builds it
       } catch (const UsageError& refusal) {
         fmt::print(stderr, "left out: {}\n", refusal.what());
         continue;

@@ -3,17 +3,20 @@
 #include <random>
 
 #include "bench/measure.h"
+#include "bench/recipes.h"
+#include "models/model.h"
 #include "models/recognizer.h"
 
 namespace scrawl::bench {
 
 Workload::Workload(const Recipe& recipe, int classes, int batch, NetworkUse use, Device& device)
-    : storage_(device), arena_(device) {
+    : device_(device),
+      network_(build_network(recipe, classes, {batch, 0, longest_label}, use,
+                             storage_type(recipe.training.precision))),
+      storage_(device),
+      arena_(device) {
   const bool training = use == NetworkUse::training;
-  constexpr std::int64_t longest_label = 24;
-  const auto network =
-      build_network(recipe, classes, {batch, 0, longest_label}, use, storage_type(recipe.training.precision));
-  const auto graph = decompose(network.graph, device.backend(), device.selection());
+  const auto graph = decompose(network_.graph, device.backend(), device.selection());
   LowerOptions lowering;
   if (training) {
     lowering.loss = graph.outputs().at("loss");
@@ -22,12 +25,12 @@ Workload::Workload(const Recipe& recipe, int classes, int batch, NetworkUse use,
   program_ = std::make_unique<Program>(device, storage_, arena_,
                                        plan_program(lower(graph, lowering), device.backend(),
                                                     selection_for(device, recipe.training.precision)));
-  initialize(storage_, network, 1);
+  initialize(storage_, network_, 1);
   if (training) {
     storage_.set(Control::loss_scale, loss_scale(recipe.training));
     storage_.set(Control::learning_rate, 1e-4f);
   }
-  fill_inputs(network, recipe, classes, batch, device);
+  fill_inputs(recipe, classes, batch);
   program_->prepare();
   for (const auto& node : graph.nodes()) {
     const auto in = graph.specs(node.inputs), out = graph.specs(node.outputs);
@@ -45,8 +48,7 @@ Workload::Workload(const Recipe& recipe, int classes, int batch, NetworkUse use,
   }
 }
 
-void Workload::fill_inputs(const Network& network, const Recipe& recipe, int classes, int batch,
-                           Device& device) {
+void Workload::fill_inputs(const Recipe& recipe, int classes, int batch) {
   std::mt19937 random(1);
   Batch b{.n = batch, .h = recipe.input.height, .w = recipe.input.width, .c = recipe.input.channels};
   b.pixels.resize(static_cast<std::size_t>(batch) * recipe.input.bytes());
@@ -55,14 +57,14 @@ void Workload::fill_inputs(const Network& network, const Recipe& recipe, int cla
   for (int n = 0; n < batch; ++n) {
     const int length =
         recipe.target == Target::sequence
-            ? static_cast<int>(1 + random() % std::min<std::int64_t>(24, network.frames * 3 / 8))
+            ? static_cast<int>(1 + random() % std::min<std::int64_t>(24, network_.frames * 3 / 8))
             : 1;
     b.label_lengths.push_back(length);
     const int first = recipe.target == Target::sequence ? 1 : 0;
     for (int i = 0; i < length; ++i)
       b.labels.push_back(first + static_cast<int>(random() % static_cast<unsigned>(classes - first)));
   }
-  scrawl::fill_inputs(device, *program_, b, recipe, classes, network.frames);
+  scrawl::fill_inputs(device_, *program_, b, recipe, classes, network_.frames);
 }
 
 double Workload::sum_of_calls_us() {
@@ -86,6 +88,28 @@ std::vector<Workload::Call> Workload::calls(int runs) {
   }
   for (std::size_t i = 0; i < calls.size(); ++i) calls[i].us = summarize(times[i]).median;
   return calls;
+}
+
+double Workload::loss() {
+  run();
+  device_.synchronize();
+  const auto view = program_->output("loss");
+  float loss = 0;
+  device_.download(std::as_writable_bytes(std::span(&loss, 1)), view.data);
+  return loss;
+}
+
+void Workload::save(const std::filesystem::path& path) {
+  auto tensors = weights_to_file(storage_, network_.graph);
+  for (const std::string name : {"pixels", "labels", "label_lengths", "targets"}) {
+    if (!program_->has_input(name)) continue;
+    const auto view = program_->input(name);
+    std::vector<std::byte> values(static_cast<std::size_t>(view.shape.count()) * size_of(view.type));
+    device_.download(values, view.data);
+    const auto& s = view.shape;
+    tensors.push_back({name, view.type, s.rank == 4 ? Shape{s[0], s[2], s[3], s[1]} : s, std::move(values)});
+  }
+  write_safetensors(path, views_of(tensors));
 }
 
 std::size_t Workload::memory_bytes() const {

@@ -1,6 +1,7 @@
 #pragma once
 /// A recipe's network with random weights and a random batch: a training step or an inference to be timed.
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,11 +27,18 @@ class Workload {
   double flops() const { return flops_; }
   double bytes() const { return bytes_; }
   std::size_t memory_bytes() const;  ///< arena and inputs
+  /// Of a training step that runs now.
+  double loss();
+  /// Weights and running statistics under PyTorch's names, and the batch: pixels (N,H,W,C) u8, and labels
+  /// (N,L) with label_lengths (N), or targets (N), i32. Throws WriteError.
+  void save(const std::filesystem::path&);
   const Program& program() const { return *program_; }
 
  private:
-  void fill_inputs(const Network&, const Recipe&, int classes, int batch, Device&);
+  void fill_inputs(const Recipe&, int classes, int batch);
 
+  Device& device_;
+  Network network_;
   Storage storage_;
   Arena arena_;
   std::unique_ptr<Program> program_;

@@ -30,6 +30,7 @@ class Case:
     flops: float = 0.0
     bytes: float = 0.0  # the least that must move
     whole_step: bool = False  # the host's time is part of it
+    loss: float | None = None  # of a network with given weights on a given batch
     type: str = "f32"
     cold: bool = False
 
@@ -37,8 +38,8 @@ class Case:
 class Parameters:
     """Integers and words of a name by key; `type`, `dtype`, `device` and the flags as members."""
 
-    def __init__(self, words, device):
-        self.device, self.type, self.flags = device, "f32", set()
+    def __init__(self, words, device, like=None):
+        self.device, self.like, self.type, self.flags = device, like, "f32", set()
         self.values, self.used = {}, set()
         for word in filter(None, words.split(",")):
             key, equals, value = word.partition("=")
@@ -69,12 +70,12 @@ class Parameters:
         return torch.randn(*shape, device=self.device, dtype=self.dtype)
 
 
-def build(name, device):
-    """The case of a name. Throws ValueError for a name that means nothing, RuntimeError where the device refuses."""
+def build(name, device, like=None):
+    """The case of a name; a network has the weights and the batch of the file `like`, if there is one. Throws ValueError for a name that means nothing, RuntimeError where the device refuses."""
     match = re.fullmatch(r"([\w.]+)\[(.*)\]", name)
     if not match or match[1] not in BUILDERS:
         raise ValueError(f"{name}: expected one of {list(BUILDERS)} with [parameters]")
-    p = Parameters(match[2], device)
+    p = Parameters(match[2], device, like)
     torch.manual_seed(1)
     tf32 = p.type != "f32"
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
@@ -144,9 +145,35 @@ def make_model(p):
         raise ValueError(f"network {p['network']}: expected one of {NETWORKS}")
     model = make_network(p["network"], p.get("classes", CLASSES.get(p["network"], 30))).to(p.device)
     x = torch.rand(p["batch"], *model.input_shape, device=p.device)
+    loss = load_like(p, model, x) if p.like else None
     if "channels_last" in p.flags:
         model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
-    return model, x, forward_flops(model, x)
+    return model, x, forward_flops(model, x), loss
+
+
+def load_like(p, model, x):
+    """Gives the network and its images those of the file. The mean loss of its samples, without dropout."""
+    from safetensors.torch import load_file
+
+    tensors = load_file(p.like, device=p.device)
+    batch = {name: tensors.pop(name) for name in list(tensors) if name in ("pixels", "labels", "label_lengths", "targets")}
+    missing, unexpected = model.load_state_dict(tensors, strict=False)
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise ValueError(f"{p.like}: weights missing: {missing}, not of the network: {unexpected}")
+    x.copy_(batch["pixels"].permute(0, 3, 1, 2) / 255)  # they lie channels-last
+    rates = {module: module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
+    for module in rates:
+        module.p = 0.0
+    with torch.no_grad(), torch.autocast(torch.device(p.device).type, p.dtype, enabled=p.dtype != torch.float32):
+        logits = model(x).float()
+    for module, rate in rates.items():
+        module.p = rate
+    if "targets" in batch:
+        return F.cross_entropy(logits, batch["targets"].long()).item()
+    lengths = batch["label_lengths"].long()
+    frames = torch.full_like(lengths, logits.shape[0])
+    return F.ctc_loss(logits.log_softmax(2), batch["labels"].long(), frames, lengths, reduction="none").mean().item()
 
 
 def make_loss(p, output):
@@ -158,7 +185,7 @@ def make_loss(p, output):
 
 
 def train_step(p):
-    model, x, flops = make_model(p)
+    model, x, flops, loss = make_model(p)
     loss_of = make_loss(p, model(x).detach())
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True, capturable="graph" in p.flags)
     scaler = torch.amp.GradScaler(torch.device(p.device).type, enabled=p.type == "f16")
@@ -173,11 +200,11 @@ def train_step(p):
         scaler.step(optimizer)
         scaler.update()
 
-    return Case(run, flops=3 * sum(flops) - flops[0], whole_step=True)
+    return Case(run, flops=3 * sum(flops) - flops[0], whole_step=True, loss=loss)
 
 
 def inference(p):
-    model, x, flops = make_model(p)
+    model, x, flops, loss = make_model(p)
     model, x = model.to(p.dtype).eval(), x.to(p.dtype)
     if "compile" in p.flags:
         model = compiled(model, options={"freezing": True} if torch.device(p.device).type == "cpu" else None)
@@ -186,7 +213,7 @@ def inference(p):
     def run():
         return model(x)
 
-    return Case(run, flops=sum(flops), whole_step=True)
+    return Case(run, flops=sum(flops), whole_step=True, loss=loss)
 
 
 ACTIVATIONS = {"none": lambda y: y, "relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}

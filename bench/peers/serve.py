@@ -4,10 +4,13 @@
     <- {"ready": true, "header": {...}}
     -> {"name": "train_step[network=crnn,batch=64,f32,compile]", "repeat": 3}
     <- {"name": "...", "us": [10512.2, 10498.0, 10533.1], "flops": 3.1e10, "bytes": 0}
+    -> {"name": "train_step[network=crnn,batch=64,f32]", "like": "weights.safetensors"}
+    <- {"name": "...", "us": [9805.1], "flops": ..., "bytes": ..., "loss": 93.1}
     -> {"name": "nonsense"}
     <- {"error": "..."}
 
-A name is built and warmed up at its first request, and kept; end of input ends the program. Names: cases.py.
+A name is built and warmed up at its first request, and kept; end of input ends the program. A network that is like a file has
+its weights, and its loss is that of the batch in it. Names: cases.py.
 """
 
 import argparse
@@ -34,10 +37,10 @@ def main():
     def answer(request):
         name = request["name"]
         if name not in samplers:
-            samplers[name] = measure.Sampler(cases.build(name, options.device), options.device)
+            samplers[name] = measure.Sampler(cases.build(name, options.device, request.get("like")), options.device)
         sampler = samplers[name]
         us = [sampler() for _ in range(request.get("repeat", 1))]
-        return {"name": name, "us": us, "flops": sampler.case.flops, "bytes": sampler.case.bytes}
+        return {"name": name, "us": us, "flops": sampler.case.flops, "bytes": sampler.case.bytes, "loss": sampler.case.loss}
 
     print(json.dumps({"ready": True, "header": measure.header(options.device)}), file=answers)
     for line in sys.stdin:

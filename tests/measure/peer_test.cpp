@@ -29,6 +29,13 @@ TEST(peer, untimed_runs_come_before_the_sample) {
   EXPECT_THROW(peer.sample_us("x[]", 1), UsageError);
 }
 
+TEST(peer, finds_the_loss_of_a_network_like_ours) {
+  PeerProcess peer(shell(
+      R"(case "$r" in *'"like":"/w.safetensors"'*) echo '{"us": [9], "loss": 2.5}';; *) echo '{"us": [9]}';; esac)"));
+  EXPECT_DOUBLE_EQ(peer.loss_like("x[]", "/w.safetensors"), 2.5);
+  EXPECT_THROW(peer.loss_like("x[]", "/other"), UsageError) << "an answer without a loss is no loss";
+}
+
 TEST(peer, alternates_with_ours) {
   PeerProcess process(shell(R"(echo '{"us": [30]}')"));
   const Peer peers[] = {{"shell", [&] { return process.sample_us("x[]"); }}};
