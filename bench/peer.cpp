@@ -87,6 +87,8 @@ double PeerProcess::loss_like(std::string_view name, const std::filesystem::path
   return loss->get<double>();
 }
 
+void PeerProcess::forget() { (void)ask("forget", nlohmann::json{{"forget", true}}.dump()); }
+
 std::string PeerProcess::read_line() {
   for (;;) {
     if (const auto end = received_.find('\n'); end != std::string::npos) {

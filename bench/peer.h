@@ -35,6 +35,9 @@ class PeerProcess {
   /// loss that it finds. Throws UsageError as above.
   double loss_like(std::string_view name, const std::filesystem::path& weights);
 
+  /// Lets go of all that was built, and of its memory.
+  void forget();
+
   const std::string& greeting() const { return greeting_; }  ///< its first line, with the versions it runs
 
  private:

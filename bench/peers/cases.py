@@ -276,7 +276,7 @@ def conv2d_moments(p):
 
     def run():
         y = c()
-        return y, torch.var_mean(y.float(), (0, 2, 3), correction=0)
+        return y, torch.var_mean(y, (0, 2, 3), correction=0)  # sums are in f32, whatever y is stored in
 
     return Case(run, c.flops, c.bytes)
 
@@ -290,7 +290,7 @@ class Images:
         self.variance = torch.rand(p["C"], device=p.device) + 0.5
 
     def normalised(self, x):
-        return F.batch_norm(x, None, None, self.gamma.to(x.dtype), self.beta.to(x.dtype), training=True)
+        return F.batch_norm(x, None, None, self.gamma, self.beta, training=True)
 
 
 class Window:
@@ -306,10 +306,11 @@ class Window:
         return F.max_pool2d(x, self.size, self.stride, self.padding)
 
 
-def differentiated(function, *inputs):
-    """The backward alone, of a forward that has run."""
-    inputs = [x.detach().requires_grad_() for x in inputs]
-    y = function(*inputs)
+def differentiated(function, x, *parameters):
+    """The backward alone, of a forward that has run: gradients of x and of the parameters."""
+    x = x.detach().requires_grad_()
+    inputs = [x, *(parameter.requires_grad_() for parameter in parameters)]
+    y = function(x)
     dy = torch.randn_like(y)
     return Case(lambda: torch.autograd.grad(y, inputs, dy, retain_graph=True))
 
@@ -323,22 +324,20 @@ def batch_norm(p, which):
     i, activate = Images(p), activation_of(p)
     if which == "forward":
         return Case(lambda: activate(i.normalised(i.x)))
-    return differentiated(lambda x: activate(i.normalised(x)), i.x)
+    return differentiated(lambda x: activate(i.normalised(x)), i.x, i.gamma, i.beta)
 
 
 def batch_norm_pool(p, which):
     i, window = Images(p), Window(p)
 
     def apply(x):
-        scale = i.gamma / torch.sqrt(i.variance + 1e-5)
-        shift = i.beta - i.mean * scale
-        return window(torch.relu(x * scale[:, None, None].to(x.dtype) + shift[:, None, None].to(x.dtype)))
+        return window(torch.relu(F.batch_norm(x, i.mean, i.variance, i.gamma, i.beta, training=False)))
 
     def forward(x):
         return window(torch.relu(i.normalised(x)))
 
     if which == "backward":
-        return differentiated(forward, i.x)
+        return differentiated(forward, i.x, i.gamma, i.beta)
     return Case(lambda: (forward if which == "forward" else apply)(i.x))
 
 
@@ -362,7 +361,7 @@ def lstm(p, which):
         return Case(torch.no_grad()(lambda: module(x)), flops)
     dy = p.random(p["T"], p["N"], p.get("D", 1) * p["H"])
     inputs = [x, *module.parameters()]
-    if which == "backward":
+    if which == "backward":  # a retained graph copies what cuDNN has saved at each run: that is in its time
         y = module(x)[0]
         return Case(lambda: torch.autograd.grad(y, inputs, dy, retain_graph=True), 2 * flops)
     return Case(lambda: torch.autograd.grad(module(x)[0], inputs, dy), 3 * flops)
@@ -425,7 +424,10 @@ def add(p):
 
 
 def dropout(p):
-    x = p.random(p["N"], p["elements"])
+    if "C" in p.values:
+        x = p.random(p["N"], p["C"], p["H"], p["W"]).to(memory_format=torch.channels_last)
+    else:
+        x = p.random(p.get("T", 1), p["N"], p["K"])
     return Case(lambda: F.dropout(x, 0.3))
 
 

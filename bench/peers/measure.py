@@ -1,6 +1,7 @@
 """Timing of the PyTorch peers: samples, alternation, statistics, and the report that bench/measure.h also writes."""
 
 import ctypes.util
+import gc
 import json
 import os
 import pathlib
@@ -35,6 +36,13 @@ def tune(allocator, threads):
     torch.backends.cudnn.benchmark = True
 
 
+def free():
+    """Memory of the cases that are gone, back to the device."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 class Sampler:
     """Times a case: `runs` calls in a row, in microseconds a call.
 
@@ -42,11 +50,12 @@ class Sampler:
     of their figure; steps are not, since that time is part of a step."""
 
     def __init__(self, case, device, min_sample_us=200.0):
-        self.case, self.device, self.runs = case, torch.device(device), 1
+        self.case, self.device, self.runs, self.host_seconds = case, torch.device(device), 1, 0.0
         self.flush = torch.empty(COLD_BYTES, dtype=torch.uint8, device=device) if case.cold else None
         for _ in range(3):
             self()
-        while not case.cold and self.runs < 1024 and self() * self.runs < min_sample_us:
+        most = 1024 if self.device.type == "cpu" or case.whole_step else 16  # no more than the host can queue meanwhile
+        while not case.cold and self.runs < most and self() * self.runs < min_sample_us:
             self.runs *= 2
 
     def __call__(self):
@@ -64,10 +73,12 @@ class Sampler:
         start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         torch.cuda.synchronize()
         if not self.case.whole_step:
-            torch.cuda._sleep(1_000_000)  # clocks: half a millisecond
+            torch.cuda._sleep(int(2e9 * (5e-4 + 1.5 * self.host_seconds)))  # clocks: longer than the host takes
         start.record()
+        queued = time.perf_counter()
         for _ in range(self.runs):
             self.case.run()
+        self.host_seconds = time.perf_counter() - queued
         stop.record()
         stop.synchronize()
         return start.elapsed_time(stop) * 1e3 / self.runs

@@ -6,10 +6,12 @@
     <- {"name": "...", "us": [10512.2, 10498.0, 10533.1], "flops": 3.1e10, "bytes": 0}
     -> {"name": "train_step[network=crnn,batch=64,f32]", "like": "weights.safetensors"}
     <- {"name": "...", "us": [9805.1], "flops": ..., "bytes": ..., "loss": 93.1}
+    -> {"forget": true}
+    <- {"forgotten": 2}
     -> {"name": "nonsense"}
     <- {"error": "..."}
 
-A name is built and warmed up at its first request, and kept; end of input ends the program. A network that is like a file has
+A name is built and warmed up at its first request, and kept until all are forgotten; end of input ends the program. A network that is like a file has
 its weights, and its loss is that of the batch in it. Names: cases.py.
 """
 
@@ -35,6 +37,11 @@ def main():
     samplers = {}
 
     def answer(request):
+        if "forget" in request:
+            count = len(samplers)
+            samplers.clear()
+            measure.free()
+            return {"forgotten": count}
         name = request["name"]
         if name not in samplers:
             samplers[name] = measure.Sampler(cases.build(name, options.device, request.get("like")), options.device)

@@ -58,9 +58,17 @@ std::uint64_t serial(const simt::Counted& launch, std::initializer_list<std::str
   return sum;
 }
 
+/// addr2line takes a while, and some calls launch one kernel a thousand times.
+const std::string& kernel_at(const void* address) {
+  static std::map<const void*, std::string> known;
+  const auto [found, is_new] = known.try_emplace(address);
+  if (is_new) found->second = function_name(simt::function_at(address));
+  return found->second;
+}
+
 Predicted count(const Gpu& gpu, const simt::Counted& launch, const Kernels& kernels) {
   Predicted p;
-  p.kernel = function_name(simt::function_at(launch.function));
+  p.kernel = kernel_at(launch.function);
   p.blocks = std::uint64_t{launch.blocks.x} * launch.blocks.y * launch.blocks.z;
   p.threads = launch.threads;
   p.shared_bytes = launch.shared_bytes;
@@ -130,8 +138,9 @@ int resident_blocks(const Gpu& gpu, int registers, int threads, std::size_t shar
   constexpr int registers_at_once = 256;
   constexpr std::size_t shared_at_once = 128, of_system = 1 << 10;
   const int warps = (threads + warp - 1) / warp;
+  // Registers lie in a part for each scheduler, and a warp's in one of them.
   const int by_registers =
-      gpu.registers / std::max(1, rounded_up(registers * warp, registers_at_once)) / warps;
+      gpu.registers / schedulers / std::max(1, rounded_up(registers * warp, registers_at_once)) * schedulers / warps;
   const auto by_shared = gpu.shared_bytes / std::max(rounded_up(shared_bytes, shared_at_once), of_system);
   return std::min({gpu.blocks, gpu.warps / warps, by_registers, static_cast<int>(by_shared)});
 }
