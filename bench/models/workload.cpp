@@ -1,8 +1,7 @@
 #include "bench/models/workload.h"
 
-#include <random>
-
 #include "bench/measure.h"
+#include "bench/random_batch.h"
 #include "models/recognizer.h"
 
 namespace scrawl::bench {
@@ -10,9 +9,8 @@ namespace scrawl::bench {
 Workload::Workload(const Recipe& recipe, int classes, int batch, NetworkUse use, Device& device)
     : storage_(device), arena_(device) {
   const bool training = use == NetworkUse::training;
-  constexpr std::int64_t longest_label = 24;
-  const auto network =
-      build_network(recipe, classes, {batch, 0, longest_label}, use, storage_type(recipe.training.precision));
+  const auto network = build_network(recipe, classes, {batch, 0, longest_random_label}, use,
+                                     storage_type(recipe.training.precision));
   const auto graph = decompose(network.graph, device.backend());
   LowerOptions lowering;
   if (training) {
@@ -29,42 +27,16 @@ Workload::Workload(const Recipe& recipe, int classes, int batch, NetworkUse use,
     control[Control::learning_rate] = 1e-4f;
     storage_.write(std::string(control_name), std::as_bytes(std::span(control)));
   }
-  fill_inputs(network, recipe, classes, batch, device);
+  fill_inputs(device, *program_, random_batch(recipe, classes, batch, network.frames), recipe, classes,
+              network.frames);
   program_->prepare();
-  for (const auto& node : graph.nodes()) {
-    const auto in = graph.specs(node.inputs), out = graph.specs(node.outputs);
-    std::visit(
-        [&](const auto& op) {
-          for (const auto phase : {Phase::forward, Phase::backward}) {
-            if (phase == Phase::backward && !(training && graph.tensor(node.outputs[0]).differentiable))
-              continue;
-            const auto cost = op.cost(phase, in, out);
-            flops_ += cost.flops;
-            bytes_ += cost.bytes;
-          }
-        },
-        node.op);
-  }
-}
-
-void Workload::fill_inputs(const Network& network, const Recipe& recipe, int classes, int batch,
-                           Device& device) {
-  std::mt19937 random(1);
-  Batch b{.n = batch, .h = recipe.input.height, .w = recipe.input.width, .c = recipe.input.channels};
-  b.pixels.resize(static_cast<std::size_t>(batch) * recipe.input.bytes());
-  for (auto& p : b.pixels) p = static_cast<std::uint8_t>(random());
-  b.widths.assign(static_cast<std::size_t>(batch), recipe.input.width);
-  for (int n = 0; n < batch; ++n) {
-    const int length =
-        recipe.target == Target::sequence
-            ? static_cast<int>(1 + random() % std::min<std::int64_t>(24, network.frames * 3 / 8))
-            : 1;
-    b.label_lengths.push_back(length);
-    const int first = recipe.target == Target::sequence ? 1 : 0;
-    for (int i = 0; i < length; ++i)
-      b.labels.push_back(first + static_cast<int>(random() % static_cast<unsigned>(classes - first)));
-  }
-  scrawl::fill_inputs(device, *program_, b, recipe, classes, network.frames);
+  for (const auto& node : graph.nodes())
+    for (const auto phase : {Phase::forward, Phase::backward}) {
+      if (phase == Phase::backward && !(training && graph.tensor(node.outputs[0]).differentiable)) continue;
+      const auto cost = cost_of(graph, node, phase);
+      flops_ += cost.flops;
+      bytes_ += cost.bytes;
+    }
 }
 
 double Workload::sum_of_calls_us() {

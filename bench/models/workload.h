@@ -29,8 +29,6 @@ class Workload {
   const Program& program() const { return *program_; }
 
  private:
-  void fill_inputs(const Network&, const Recipe&, int classes, int batch, Device&);
-
   Storage storage_;
   Arena arena_;
   std::unique_ptr<Program> program_;
