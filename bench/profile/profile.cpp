@@ -156,7 +156,7 @@ Profile profile(TrainingStep& step, const Recipe& recipe, Device& device, int st
   const auto selection = selection_for(device, p.precision);
   p.copy = copy_ceiling(device, selection);
   p.product = product_ceiling(device, selection, storage_type(p.precision));
-  Recorder recorder(device);
+  Recorder recorder(device.marks());
   for (int i = 0; i < warmup; ++i) recorder.take(step.run(&recorder));
   step.run(&counter);
   p.nodes = nodes_of(step, counter);

@@ -51,8 +51,7 @@ std::vector<GapInterval> gaps_of(const StepTimes&);
 /// Watches the calls of steps.
 class Recorder final : public CallWatch {
  public:
-  /// Throws DeviceError where time means nothing.
-  explicit Recorder(Device& device) : marks_(device.marks()) {}
+  explicit Recorder(std::unique_ptr<Marks> marks) : marks_(std::move(marks)) {}
 
   void before(const PlannedStep&) override;
   void after(const PlannedStep&) override;
