@@ -32,8 +32,8 @@ class Profile(unittest.TestCase):
         cls.data = cls.folder / "bars"
         cli_test.write_set(cls.data, 20)
         cls.json, cls.trace = cls.folder / "profile.json", cls.folder / "trace.json"
-        result = run("profile", cls.recipe, "--device", "cpu", "--classes", 2, "--steps", 2, "--json", cls.json,
-                     "--trace", cls.trace)
+        result = run("profile", cls.recipe, "--device", "cpu", "--threads", 1, "--classes", 2, "--steps", 2,
+                     "--json", cls.json, "--trace", cls.trace)
         assert result.returncode == 0, result.stderr
         cls.table, cls.profile = result.stdout, json.loads(cls.json.read_text())
         inspected = run("inspect", cls.recipe, "--device", "cpu", "--classes", 2, "--batch", 8, "--json")
@@ -78,7 +78,8 @@ class Profile(unittest.TestCase):
 
     def test_data_of_ones_own_is_used_and_named(self):
         out = self.folder / "data.json"
-        result = run("profile", self.recipe, "--device", "cpu", "--data", self.data, "--steps", 1, "--json", out)
+        result = run("profile", self.recipe, "--device", "cpu", "--threads", 1, "--data", self.data, "--steps", 1,
+                     "--json", out)
         self.assertEqual(result.returncode, 0, result.stderr)
         about = json.loads(out.read_text())["profile"]
         self.assertIn(str(self.data), about["data"])
@@ -107,7 +108,7 @@ class Profile(unittest.TestCase):
         if nvtx["unusable"]:
             self.skipTest(nvtx["unusable"])
         record = self.folder / "record"
-        result = run("profile", self.recipe, "--device", "cpu", "--classes", 2, "--steps", 1,
+        result = run("profile", self.recipe, "--device", "cpu", "--threads", 1, "--classes", 2, "--steps", 1,
                      NVTX_INJECTION64_PATH=RECORDER, NVTX_RECORD=str(record))
         self.assertEqual(result.returncode, 0, result.stderr)
         steps = ranges_test.nested([line.split(" ", 1)[1] for line in record.read_text().splitlines()])
@@ -118,7 +119,7 @@ class Profile(unittest.TestCase):
             self.assertEqual({(phase, node) for phase, within in step for node, _ in within}, rows)
 
     def test_wrong_input(self):
-        profile = ("profile", self.recipe, "--device", "cpu")
+        profile = ("profile", self.recipe, "--device", "cpu", "--threads", 1)
         self.expect(run("profile", "mnits"), 2, "mnist")
         self.expect(run(*profile, "--steps", 0), 2, "--steps", "expected at least 1, got 0")
         self.expect(run(*profile, "--classes", 1), 2, "expected at least 2, got 1")
