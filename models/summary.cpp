@@ -9,15 +9,15 @@ namespace {
 using nlohmann::json;
 
 json node_summary(const Graph& graph, const Node& node) {
-  const auto in = graph.specs(node.inputs), out = graph.specs(node.outputs);
+  const auto& out = graph.spec(node.outputs[0]);
   std::int64_t weights = 0;
   for (const auto id : node.inputs)
     if (id != no_tensor && graph.tensor(id).role == Role::parameter) weights += graph.spec(id).shape.count();
-  const auto cost = std::visit([&](const auto& op) { return op.cost(Phase::forward, in, out); }, node.op);
+  const auto cost = cost_of(graph, node, Phase::forward);
   return {{"name", node.name},
           {"operator", name_of(node.op)},
           {"parameters", std::visit([](const auto& op) { return op.parameters(); }, node.op)},
-          {"output", fmt::format("{} {}", name_of(out[0].type), to_string(out[0].shape))},
+          {"output", fmt::format("{} {}", name_of(out.type), to_string(out.shape))},
           {"weights", weights},
           {"flops", cost.flops},
           {"bytes", cost.bytes}};

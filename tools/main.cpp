@@ -75,6 +75,7 @@ int run(int argc, char** argv) {
   add_predict(app, action);
   add_inspect(app, action);
   add_data(app, action);
+  add_profile(app, action);
   add_devices(app, action);
   add_bench(app, action);
   try {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "bench/kernels/named.h"
+#include "bench/random_batch.h"
 #include "bench/recipes.h"
 #include "models/network.h"
 
@@ -35,7 +36,7 @@ constexpr auto name_of_call =
                ImageToSequence, SequenceToImage, Flatten, Unflatten, ScaleRows, GradientNorm, OptimizerStep>;
 
 Lowered training_step(Device& device, const Recipe& recipe, std::int64_t batch, const Numbers& numbers) {
-  const auto network = build_network(recipe, usual_classes(recipe), {batch, 0, longest_label},
+  const auto network = build_network(recipe, usual_classes(recipe), {batch, 0, longest_random_label},
                                      NetworkUse::training, numbers.storage);
   const auto graph = decompose(network.graph, device.backend(), device.selection());
   return lower(graph, {.loss = graph.outputs().at("loss"),

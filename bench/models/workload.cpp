@@ -1,9 +1,7 @@
 #include "bench/models/workload.h"
 
-#include <random>
-
 #include "bench/measure.h"
-#include "bench/recipes.h"
+#include "bench/random_batch.h"
 #include "models/model.h"
 #include "models/recognizer.h"
 
@@ -11,7 +9,7 @@ namespace scrawl::bench {
 
 Workload::Workload(const Recipe& recipe, int classes, int batch, NetworkUse use, Device& device)
     : device_(device),
-      network_(build_network(recipe, classes, {batch, 0, longest_label}, use,
+      network_(build_network(recipe, classes, {batch, 0, longest_random_label}, use,
                              storage_type(recipe.training.precision))),
       storage_(device),
       arena_(device) {
@@ -30,41 +28,16 @@ Workload::Workload(const Recipe& recipe, int classes, int batch, NetworkUse use,
     storage_.set(Control::loss_scale, loss_scale(recipe.training));
     storage_.set(Control::learning_rate, 1e-4f);
   }
-  fill_inputs(recipe, classes, batch);
+  fill_inputs(device, *program_, random_batch(recipe, classes, batch, network_.frames), recipe, classes,
+              network_.frames);
   program_->prepare();
-  for (const auto& node : graph.nodes()) {
-    const auto in = graph.specs(node.inputs), out = graph.specs(node.outputs);
-    std::visit(
-        [&](const auto& op) {
-          for (const auto phase : {Phase::forward, Phase::backward}) {
-            if (phase == Phase::backward && !(training && graph.tensor(node.outputs[0]).differentiable))
-              continue;
-            const auto cost = op.cost(phase, in, out);
-            flops_ += cost.flops;
-            bytes_ += cost.bytes;
-          }
-        },
-        node.op);
-  }
-}
-
-void Workload::fill_inputs(const Recipe& recipe, int classes, int batch) {
-  std::mt19937 random(1);
-  Batch b{.n = batch, .h = recipe.input.height, .w = recipe.input.width, .c = recipe.input.channels};
-  b.pixels.resize(static_cast<std::size_t>(batch) * recipe.input.bytes());
-  for (auto& p : b.pixels) p = static_cast<std::uint8_t>(random());
-  b.widths.assign(static_cast<std::size_t>(batch), recipe.input.width);
-  for (int n = 0; n < batch; ++n) {
-    const int length =
-        recipe.target == Target::sequence
-            ? static_cast<int>(1 + random() % std::min<std::int64_t>(24, network_.frames * 3 / 8))
-            : 1;
-    b.label_lengths.push_back(length);
-    const int first = recipe.target == Target::sequence ? 1 : 0;
-    for (int i = 0; i < length; ++i)
-      b.labels.push_back(first + static_cast<int>(random() % static_cast<unsigned>(classes - first)));
-  }
-  scrawl::fill_inputs(device_, *program_, b, recipe, classes, network_.frames);
+  for (const auto& node : graph.nodes())
+    for (const auto phase : {Phase::forward, Phase::backward}) {
+      if (phase == Phase::backward && !(training && graph.tensor(node.outputs[0]).differentiable)) continue;
+      const auto cost = cost_of(graph, node, phase);
+      flops_ += cost.flops;
+      bytes_ += cost.bytes;
+    }
 }
 
 double Workload::sum_of_calls_us() {

@@ -35,8 +35,6 @@ class Workload {
   const Program& program() const { return *program_; }
 
  private:
-  void fill_inputs(const Recipe&, int classes, int batch);
-
   Device& device_;
   Network network_;
   Storage storage_;

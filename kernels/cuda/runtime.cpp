@@ -1,5 +1,6 @@
 #include "kernels/cuda/device/runtime.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <mutex>
 #include <set>
@@ -12,6 +13,12 @@
 #endif
 
 namespace SCRAWL_CUDA {
+
+namespace {
+
+std::atomic<std::uint64_t> launched{0};
+
+}  // namespace
 
 void check(cudaError_t error, std::string_view what, const std::source_location& where) {
   if (error == cudaSuccess) return;
@@ -41,6 +48,7 @@ void allow_shared(const void* kernel, std::size_t bytes, std::string_view name) 
 #endif
 
 void end_launch(cudaStream_t stream, std::string_view kernel) {
+  launched.fetch_add(1, std::memory_order_relaxed);
   static const bool waits = [] {
     const char* const value = std::getenv("SCRAWL_SYNC");
     return value && std::string_view(value) == "1";
@@ -50,5 +58,7 @@ void end_launch(cudaStream_t stream, std::string_view kernel) {
   check(cudaStreamIsCapturing(stream, &capturing), kernel);
   if (capturing == cudaStreamCaptureStatusNone) check(cudaStreamSynchronize(stream), kernel);
 }
+
+std::uint64_t launches() { return launched.load(std::memory_order_relaxed); }
 
 }  // namespace SCRAWL_CUDA

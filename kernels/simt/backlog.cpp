@@ -36,6 +36,7 @@ void Backlog::run_one_of(const std::vector<Id>& candidates) {
   const Id id = candidates[at];
   std::erase(ready_, id);
   const auto run = std::exchange(works_.at(id).run, nullptr);
+  ++ran_;
   run();
   const auto done = works_.extract(id);
   if (!done) return;  // it dropped everything

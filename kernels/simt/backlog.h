@@ -20,6 +20,7 @@ class Backlog {
 
   Id add(std::function<void()> work, const std::vector<Id>& after);
   bool is_done(Id id) const { return !works_.contains(id); }
+  std::uint64_t ran() const { return ran_; }  ///< how much work has run
 
   void finish(Id);    ///< runs it, what it needs and, by draw, some of the others
   void finish_all();  ///< runs everything
@@ -44,6 +45,7 @@ class Backlog {
   Prefer prefer_;
   unsigned eagerness_;  ///< out of 16 draws, those in which something runs that nobody asked for
   Id count_ = 0;
+  std::uint64_t ran_ = 0;
   std::map<Id, Work> works_;
   std::vector<Id> ready_;  ///< those that could run, oldest first
 };

@@ -107,11 +107,12 @@ class Driver {
   cudaError_t query_stream(cudaStream_t);
   cudaError_t wait_event(cudaStream_t, cudaEvent_t);
 
-  cudaError_t create_event(cudaEvent_t*);
+  cudaError_t create_event(cudaEvent_t*, unsigned flags);
   cudaError_t destroy_event(cudaEvent_t);
   cudaError_t record_event(cudaEvent_t, cudaStream_t);
   cudaError_t synchronize_event(cudaEvent_t);
   cudaError_t query_event(cudaEvent_t);
+  cudaError_t elapsed_time(float*, cudaEvent_t, cudaEvent_t);
 
   cudaError_t begin_capture(cudaStream_t, cudaStreamCaptureMode);
   cudaError_t end_capture(cudaStream_t, cudaGraph_t*);
@@ -149,6 +150,10 @@ class Driver {
     std::vector<std::size_t> nodes;  ///< of the capture
     Backlog::Id last = 0;            ///< where it is none
   };
+  struct Event : Position {
+    bool timed = true;
+    std::shared_ptr<std::uint64_t> reached;  ///< how much work had run; null before it was ever recorded
+  };
   struct Executable {
     std::shared_ptr<const Graph> graph;
     Backlog::Id last = 0;
@@ -184,7 +189,7 @@ class Driver {
   std::size_t used_ = 0;
   std::map<void*, std::size_t> host_allocations_;
   Table<cudaStream_t, Position> streams_;
-  Table<cudaEvent_t, Position> events_;  ///< where each was recorded
+  Table<cudaEvent_t, Event> events_;  ///< where each was recorded
   Table<cudaGraph_t, std::shared_ptr<const Graph>> graphs_;
   Table<cudaGraphExec_t, Executable> executables_;
   CaptureId captured_ = 0;

@@ -95,9 +95,9 @@ cudaError_t Driver::query_stream(cudaStream_t handle) {
 
 // ------------------------------------------------------------------------------------------------- events
 
-cudaError_t Driver::create_event(cudaEvent_t* event) {
+cudaError_t Driver::create_event(cudaEvent_t* event, unsigned flags) {
   if (!event) return cudaErrorInvalidValue;
-  *event = events_.add({});
+  *event = events_.add({{}, flags != cudaEventDisableTiming, nullptr});
   return cudaSuccess;
 }
 
@@ -112,9 +112,11 @@ cudaError_t Driver::record_event(cudaEvent_t event_handle, cudaStream_t handle) 
   if (const auto* const capture = capture_of(*stream)) {
     if (capture->invalidated) return cudaErrorStreamCaptureInvalidated;
   } else {
-    stream->last = backlog_.add(do_nothing, {stream->last});
+    event->reached = std::make_shared<std::uint64_t>();
+    const auto reach = [this, reached = event->reached] { *reached = backlog_.ran(); };
+    stream->last = backlog_.add(reach, {stream->last});
   }
-  *event = *stream;
+  static_cast<Position&>(*event) = *stream;
   return cudaSuccess;
 }
 
@@ -167,6 +169,21 @@ cudaError_t Driver::query_event(cudaEvent_t handle) {
     return error;
   if (const auto error = disturb_captures()) return error;
   return backlog_.is_done(event->last) ? cudaSuccess : cudaErrorNotReady;
+}
+
+cudaError_t Driver::elapsed_time(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
+  if (!milliseconds) return cudaErrorInvalidValue;
+  const auto* const begin = events_.find(from);
+  const auto* const end = events_.find(to);
+  if (!begin || !end || !begin->timed || !end->timed || !begin->reached || !end->reached)
+    return cudaErrorInvalidResourceHandle;
+  for (const auto* const event : {begin, end})
+    if (const auto error =
+            refuse_captured(*event, cudaErrorCapturedEvent, "the event was last recorded in a capture"))
+      return error;
+  if (!backlog_.is_done(begin->last) || !backlog_.is_done(end->last)) return cudaErrorNotReady;
+  *milliseconds = static_cast<float>(*end->reached) - static_cast<float>(*begin->reached);
+  return cudaSuccess;
 }
 
 // ----------------------------------------------------------------------------------------------- captures

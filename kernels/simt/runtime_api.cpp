@@ -267,8 +267,8 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void*
   return call(__func__, [=](Driver& driver) { return driver.call_host(function, data, stream); });
 }
 
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-  return call(__func__, [=](Driver& driver) { return driver.create_event(event); });
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
+  return call(__func__, [=](Driver& driver) { return driver.create_event(event, flags); });
 }
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
@@ -285,6 +285,10 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   return call(__func__, [=](Driver& driver) { return driver.query_event(event); });
+}
+
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
+  return call(__func__, [=](Driver& driver) { return driver.elapsed_time(milliseconds, from, to); });
 }
 
 cudaError_t launch(const Grid& grid, cudaStream_t stream) {

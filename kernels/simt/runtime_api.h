@@ -127,6 +127,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t);
 cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t);
 cudaError_t cudaEventSynchronize(cudaEvent_t);
 cudaError_t cudaEventQuery(cudaEvent_t);
+/// Time means nothing here: a millisecond for each piece of work that ran between the two.
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to);
 
 /// Queues a kernel. The name and the bytes of its arguments are copied.
 /// cudaErrorInvalidConfiguration where a GPU would refuse the grid; cudaErrorCooperativeLaunchTooLarge for

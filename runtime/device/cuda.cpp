@@ -8,7 +8,11 @@
 
 #ifdef SCRAWL_SIMT
 #include <thread>
+
+#include "kernels/simt/runtime.h"
 #else
+#include <cuda_profiler_api.h>
+
 #include <fstream>
 #include <iterator>
 
@@ -204,6 +208,31 @@ class CudaDevice final : public Device {
     return std::make_unique<EventStopwatch>(stream_);
 #endif
   }
+  std::unique_ptr<Marks> marks() override {
+#ifdef SCRAWL_SIMT
+    throw DeviceError("simt: counts have a meaning here, time has none");
+#else
+    return event_marks(stream());
+#endif
+  }
+  WorkCounts work_counts() override {
+    synchronize();
+#ifdef SCRAWL_SIMT
+    return {.launches = launches(), .lanes = runtime().work().lanes};
+#else
+    return {.launches = launches(), .lanes = std::nullopt};
+#endif
+  }
+#ifndef SCRAWL_SIMT
+  void start_profiler() override {
+    synchronize();
+    check(cudaProfilerStart(), "profilers are told to record");
+  }
+  void stop_profiler() override {
+    synchronize();
+    check(cudaProfilerStop(), "profilers are told to stop");
+  }
+#endif
   void upload(void* to, std::span<const std::byte> host) override {
     check(cudaMemcpyAsync(to, host.data(), host.size(), cudaMemcpyHostToDevice, stream_), "upload");
     synchronize();

@@ -11,6 +11,8 @@ std::string unusable();
 /// Throws DeviceError where it is unusable.
 std::unique_ptr<Device> open_device(const DeviceOptions&);
 DeviceSummary summary();
+/// Events of a stream.
+std::unique_ptr<Marks> event_marks(Stream);
 /// Those that are opened where they are there; what for is not said.
 std::vector<LibrarySummary> libraries();
 
@@ -21,5 +23,7 @@ namespace scrawl::simt {
 std::string unusable();
 std::unique_ptr<Device> open_device(const DeviceOptions&);
 DeviceSummary summary();
+/// Their times count work: they have an order and no meaning.
+std::unique_ptr<Marks> event_marks(Stream);
 
 }  // namespace scrawl::simt

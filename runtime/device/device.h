@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,6 +35,25 @@ class Buffer {
   std::size_t size_ = 0;
 };
 
+/// Microseconds of std::chrono::steady_clock.
+double steady_us();
+
+/// Points of a device's stream, each with the time at which the work before it was done.
+class Marks {
+ public:
+  virtual ~Marks() = default;
+  virtual void mark() = 0;  ///< behind the work so far; the host waits only where it does so at each call
+  /// Waits for the work so far and forgets the marks: one time each, in microseconds of steady_us(). A GPU's
+  /// clock is laid onto the host's by an event that the host sees arrive: right to a few microseconds.
+  virtual std::vector<double> read_us() = 0;
+};
+
+/// Work that a device was given, as far as it is counted there.
+struct WorkCounts {
+  std::optional<std::uint64_t> launches;  ///< of our own kernels; what libraries launch, nobody counts
+  std::optional<std::uint64_t> lanes;     ///< that ran in them: simt
+};
+
 /// The time between two points of a device's stream.
 class Stopwatch {
  public:
@@ -56,6 +76,12 @@ class Device {
   virtual void synchronize() = 0;
   /// Of the host, unless the device has a clock of its own. Throws DeviceError where time means nothing.
   virtual std::unique_ptr<Stopwatch> stopwatch();
+  virtual std::unique_ptr<Marks> marks();  ///< as stopwatch()
+  /// By this process so far. Waits for the work so far.
+  virtual WorkCounts work_counts() { return {}; }
+  /// Between the two, profilers record that were told to wait (`nsys profile -c cudaProfilerApi`).
+  virtual void start_profiler() {}
+  virtual void stop_profiler() {}
   /// Copies to and from host memory, after all work of the stream.
   virtual void upload(void* device, std::span<const std::byte> host) = 0;
   virtual void download(std::span<std::byte> host, const void* device) = 0;

@@ -153,4 +153,20 @@ Graph decompose_all(const Graph& graph) {
   return Rebuilder(graph, fused).run();
 }
 
+// A product's backward is two of them. Of the graph's inputs nobody wants the gradient: the other one is
+// left.
+Cost cost_of(const Graph& graph, const Node& node, Phase phase) {
+  const auto in = graph.specs(node.inputs), out = graph.specs(node.outputs);
+  return std::visit(
+      [&]<class Op>(const Op& op) -> Cost {
+        constexpr bool is_product = std::same_as<Op, ops::Conv2d> || std::same_as<Op, ops::Conv2dPool> ||
+                                    std::same_as<Op, ops::Conv2dBatchNormPool> ||
+                                    std::same_as<Op, ops::Dense>;
+        if (is_product && phase == Phase::backward && !graph.tensor(node.inputs[0]).differentiable)
+          return op.cost(Phase::forward, in, out);
+        return op.cost(phase, in, out);
+      },
+      node.op);
+}
+
 }  // namespace scrawl

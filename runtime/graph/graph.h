@@ -69,4 +69,7 @@ Graph decompose_all(const Graph&);
 
 std::string_view name_of(const Operation&);
 
+/// Of a node of the graph, in its forward or backward.
+Cost cost_of(const Graph&, const Node&, Phase);
+
 }  // namespace scrawl

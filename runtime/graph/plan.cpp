@@ -73,6 +73,7 @@ class Planning {
       views.push_back(step.access[i] == Access::write ? plain(step.tensors[i])
                                                       : value(original(step.tensors[i], name)).view);
     PlannedStep planned{.name = name, .node = node_, .phase = step.phase};
+    planned.access = step.access;
     try {
       planned.call = step.plan(backend_, selection_, views);
     } catch (const Unsupported& error) {
@@ -137,6 +138,7 @@ class Planning {
                               Bytes workspace, Stream stream) { plan->run(bound, workspace, stream); };
                  }};
     step.values = {from, to};
+    step.access = {Access::read, Access::write};
     push(std::move(step));
     return to;
   }

@@ -14,11 +14,11 @@ void expect_size(const std::string& name, const View& view, std::size_t bytes) {
     throw DataError("{}: expected {} bytes ({}), got {}", name, expected, to_string(view), bytes);
 }
 
+}  // namespace
+
 std::string range_of(Phase phase) {
   return phase == Phase::update ? "optimiser" : std::string(name_of(phase));
 }
-
-}  // namespace
 
 View Storage::tensor(const std::string& name, const TensorSpec& spec) {
   if (const auto found = entries_.find(name); found != entries_.end()) {
@@ -171,27 +171,34 @@ void Program::download(const std::string& output_name, std::span<std::byte> byte
 
 void Program::prepare() {
   bind_if_moved();
-  run(prepare_);
+  run(prepare_, nullptr);
 }
 
 void Program::run() {
   bind_if_moved();
-  run(step_);
+  run(step_, nullptr);
 }
 
-void Program::run(const std::vector<BoundStep>& steps) {
+void Program::run(CallWatch& watch) {
+  bind_if_moved();
+  run(step_, &watch);
+}
+
+void Program::run(const std::vector<BoundStep>& steps, CallWatch* watch) {
   std::optional<Range> phase, node;  // the inner one ends first
   const PlannedStep* before = nullptr;
   for (const auto& step : steps) {
+    const auto& now = plan_.steps[static_cast<std::size_t>(step.step)];
     if (is_profiled()) {
-      const auto& now = plan_.steps[static_cast<std::size_t>(step.step)];
       const bool same_phase = before && before->phase == now.phase;
       if (!same_phase || before->node != now.node) node.reset();
       if (!same_phase) phase.reset(), phase.emplace(range_of(now.phase));
       if (!node && !now.node.empty()) node.emplace(now.node);
       before = &now;
     }
+    if (watch) watch->before(now);
     step.run(step.workspace, device_->stream());
+    if (watch) watch->after(now);
   }
 }
 

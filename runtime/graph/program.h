@@ -61,6 +61,7 @@ struct PlannedStep {
   Phase phase = Phase::forward;
   PlannedCall call;
   std::vector<int> values;  ///< one an operand
+  std::vector<Access> access = {};
 };
 
 /// Everything that was decided, before any memory is there. Also what `scrawl inspect` prints.
@@ -96,6 +97,17 @@ class Arena {
   Buffer buffer_;
 };
 
+/// What profilers call a phase (device/ranges.h).
+std::string range_of(Phase);
+
+/// Told of each call of a step as the host comes to it and has queued it.
+class CallWatch {
+ public:
+  virtual ~CallWatch() = default;
+  virtual void before(const PlannedStep&) = 0;
+  virtual void after(const PlannedStep&) = 0;
+};
+
 class Program {
  public:
   Program(Device&, Storage&, Arena&, ProgramPlan);
@@ -120,6 +132,7 @@ class Program {
 
   void prepare();  ///< runs what depends on parameters only; call after they change
   void run();      ///< one step. Phases and nodes are ranges of a profiler (device/ranges.h)
+  void run(CallWatch&);
 
   /// Runs one step, telling the seconds that each call took.
   void run_timed(const std::function<void(const PlannedStep&, double seconds)>&);
@@ -135,7 +148,7 @@ class Program {
   void bind();
   void upload(const std::string& input, std::span<const std::byte>);
   void download(const std::string& output, std::span<std::byte>) const;
-  void run(const std::vector<BoundStep>&);
+  void run(const std::vector<BoundStep>&, CallWatch*);
   void bind_if_moved();
 
   Device* device_;

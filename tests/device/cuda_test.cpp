@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
 #include <numeric>
 
 #include "kernels/cuda/device/runtime.h"
@@ -163,6 +165,73 @@ TEST(cuda_device, whichever_call_fails_the_error_is_typed_and_nothing_leaks) {
   }
   EXPECT_EQ(logged, 2) << "of the buffer and of the stream";
   runtime().control({});
+}
+
+TEST(cuda_device, marks_come_in_the_order_of_the_stream_and_wait_for_nothing) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    runtime().control({.schedule = {.seed = seed}});
+    {
+      const auto device = simt::open_device({});
+      const auto stream = reinterpret_cast<cudaStream_t>(device->stream());
+      const Buffer buffer(*device, 256);
+      const auto marks = event_marks(device->stream());
+      EXPECT_TRUE(marks->read_us().empty());
+      for (const int calls : {3, 1, 3}) {
+        marks->mark();
+        for (int i = 0; i < calls; ++i) {
+          check(queued::mix(reinterpret_cast<int*>(buffer.data()), 64, i, stream), "mix");
+          marks->mark();
+        }
+        const auto times = marks->read_us();
+        EXPECT_LE(times.back(), steady_us());
+        ASSERT_EQ(times.size(), static_cast<std::size_t>(calls + 1));
+        EXPECT_TRUE(std::ranges::is_sorted(times, std::less_equal())) << testing::PrintToString(times);
+      }
+      EXPECT_EQ(runtime().live().events, 1u + 4u) << "events are made once";
+    }
+    EXPECT_EQ(runtime().live(), Live{});
+  }
+}
+
+TEST(cuda_device, whichever_call_fails_marks_say_so_and_nothing_leaks) {
+  const auto use = [] {
+    const auto device = simt::open_device({});
+    const auto marks = event_marks(device->stream());
+    marks->mark();
+    marks->mark();
+    marks->read_us();
+  };
+  runtime().control({});
+  use();
+  const auto calls = runtime().calls();
+  for (std::uint64_t n = 1; n <= calls; ++n) {
+    runtime().control({.failure = {.call = n, .error = cudaErrorUnknown}});
+    testing::internal::CaptureStderr();
+    bool thrown = false;
+    try {
+      use();
+    } catch (const DeviceError& error) {
+      thrown = true;
+      EXPECT_THAT(error.what(), HasSubstr("cudaErrorUnknown")) << n;
+    }
+    const auto log = testing::internal::GetCapturedStderr();
+    EXPECT_NE(thrown, !log.empty()) << "call " << n << ": " << log;
+    EXPECT_EQ(thrown, runtime().live() == Live{}) << "call " << n;
+  }
+  runtime().control({});
+}
+
+TEST(cuda_device, counts_lanes_and_not_time) {
+  runtime().control({});
+  const auto device = simt::open_device({});
+  const Buffer buffer(*device, 256);
+  const auto before = device->work_counts();
+  check(queued::mix(reinterpret_cast<int*>(buffer.data()), 64, 1,
+                    reinterpret_cast<cudaStream_t>(device->stream())),
+        "mix");
+  const auto after = device->work_counts();
+  EXPECT_EQ(*after.lanes, *before.lanes + 64);
+  EXPECT_THROW(device->marks(), DeviceError);
 }
 
 TEST(cuda_device, stores_networks_in_three_types_and_may_round_products_to_tf32) {

@@ -155,6 +155,34 @@ TEST(streams, a_query_says_ready_sooner_or_later_and_only_then_is_it_done) {
   EXPECT_TRUE(waited);
 }
 
+TEST(streams, between_events_lies_the_work_that_ran) {
+  for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+    begin(seed);
+    const auto stream = new_stream();
+    cudaEvent_t first = nullptr, second = nullptr, never = nullptr;
+    for (auto* const event : {&first, &second, &never}) OK(cudaEventCreateWithFlags(event, cudaEventDefault));
+    Log log;
+    float milliseconds = -1;
+    OK(cudaEventRecord(first, stream));
+    log.write('a', stream);
+    log.write('b', stream);
+    OK(cudaEventRecord(second, stream));
+    EXPECT_EQ(cudaEventElapsedTime(&milliseconds, first, never), cudaErrorInvalidResourceHandle);
+    EXPECT_THAT(cudaEventElapsedTime(&milliseconds, first, second),
+                testing::AnyOf(cudaSuccess, cudaErrorNotReady));
+    OK(cudaEventSynchronize(second));
+    OK(cudaEventElapsedTime(&milliseconds, first, second));
+    EXPECT_EQ(milliseconds, 3) << "two writes and the event";
+    OK(cudaEventElapsedTime(&milliseconds, second, first));
+    EXPECT_EQ(milliseconds, -3);
+    const auto untimed = new_event();
+    OK(cudaEventRecord(untimed, stream));
+    OK(cudaEventSynchronize(untimed));
+    EXPECT_EQ(cudaEventElapsedTime(&milliseconds, first, untimed), cudaErrorInvalidResourceHandle);
+    EXPECT_EQ(cudaEventElapsedTime(nullptr, first, second), cudaErrorInvalidValue);
+  }
+}
+
 TEST(streams, an_event_orders_streams) {
   const auto logs = logs_of([](Log& log) {
     const auto one = new_stream(), other = new_stream();

@@ -18,6 +18,7 @@ void add_eval(CLI::App&, Action&);
 void add_predict(CLI::App&, Action&);
 void add_inspect(CLI::App&, Action&);
 void add_data(CLI::App&, Action&);
+void add_profile(CLI::App&, Action&);
 void add_devices(CLI::App&, Action&);
 void add_bench(CLI::App&, Action&);
 

@@ -1,6 +1,7 @@
 #pragma once
 /// The CUDA runtime, or simt's, whose names are the same.
 
+#include <cstdint>
 #include <source_location>
 #include <string_view>
 
@@ -25,8 +26,11 @@ void check(cudaError_t error, std::string_view what,
 void allow_shared(const void* kernel, std::size_t bytes, std::string_view name);
 #endif
 
-/// With SCRAWL_SYNC=1 in the environment, waits for a kernel that was launched, unless its stream is
-/// captured.
+/// Counts a kernel that was launched. With SCRAWL_SYNC=1 in the environment, waits for it, unless its stream
+/// is captured.
 void end_launch(cudaStream_t, std::string_view kernel);
+
+/// Kernels of ours that this process has launched; what libraries launch, nobody counts.
+std::uint64_t launches();
 
 }  // namespace SCRAWL_CUDA
