@@ -114,7 +114,7 @@ class Planning {
         }
         before.push_back(call.variant);
       }
-    } catch (const Unsupported& error) {
+    } catch (const ShapeError& error) {  // nobody is left, or what is left cannot read what another wrote
       last = error.what();
     }
     throw UsageError(
