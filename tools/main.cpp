@@ -77,6 +77,7 @@ int run(int argc, char** argv) {
   add_data(app, action);
   add_devices(app, action);
   add_bench(app, action);
+  add_tune(app, action);
   try {
     check_command(app, argc > 1 ? argv[1] : "");
     try {
