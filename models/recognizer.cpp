@@ -64,7 +64,7 @@ Recognizer::Shaped& Recognizer::program_for(const Batch& batch, NetworkUse use) 
   auto found = programs_.find(key);
   if (found == programs_.end()) {
     const auto network = build_network(recipe_, alphabet_.classes(), {batch.n, batch.w, longest}, use, type_);
-    auto plan = plan_program(network.graph, {}, device_.backend(), selection_);
+    auto plan = plan_program(network.graph, {}, device_.backend(), selection_, device_.choices());
     found = programs_
                 .emplace(key, Shaped{std::make_unique<Program>(device_, storage_, arena_, std::move(plan)),
                                      network.frames})

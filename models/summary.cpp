@@ -29,9 +29,13 @@ json call_summary(const ProgramPlan& plan, const PlannedStep& step, const Backen
     placements.push_back(backend.placement(plan.values[static_cast<std::size_t>(v)].view));
   auto refused = json::array();
   for (const auto& r : step.call.refused) refused.push_back({{"variant", r.variant}, {"reason", r.reason}});
-  return {
-      {"name", step.name},  {"phase", name_of(step.phase)}, {"variant", step.call.variant},
-      {"refused", refused}, {"placements", placements},     {"workspace_bytes", step.call.workspace_bytes}};
+  return {{"name", step.name},
+          {"phase", name_of(step.phase)},
+          {"variant", step.call.variant},
+          {"chosen", step.is_chosen},
+          {"refused", refused},
+          {"placements", placements},
+          {"workspace_bytes", step.call.workspace_bytes}};
 }
 
 json memory_summary(const ProgramPlan& plan) {
@@ -80,9 +84,10 @@ std::string calls_text(const json& summary) {
   for (const auto& c : summary["calls"]) {
     std::string placements;
     for (const auto& p : c["placements"]) placements += p.get<std::string>() + " ";
-    text += fmt::format("{:<9} {:<56} {:<26} {}\n", c["phase"].get<std::string>(),
-                        c["name"].get<std::string>(), c["variant"].get<std::string>(),
-                        placements.size() > 80 ? placements.substr(0, 77) + "..." : placements);
+    text +=
+        fmt::format("{:<9} {:<56} {:<26} {}\n", c["phase"].get<std::string>(), c["name"].get<std::string>(),
+                    c["variant"].get<std::string>() + (c["chosen"].get<bool>() ? " (chosen)" : ""),
+                    placements.size() > 80 ? placements.substr(0, 77) + "..." : placements);
     for (const auto& r : c["refused"])
       text += fmt::format("{:>66} {:<26} refused: {}\n", "", r["variant"].get<std::string>(),
                           r["reason"].get<std::string>());
@@ -113,7 +118,7 @@ json summarize(const Recipe& recipe, int classes, Device& device, int batch, boo
     lowering.optimizer =
         OptimizerSettings{.hyper = recipe.training.optimizer, .clip = recipe.training.clip, .decay = {}};
   }
-  const auto plan = plan_program(lower(graph, lowering), device.backend(), selection);
+  const auto plan = plan_program(lower(graph, lowering), device.backend(), selection, device.choices());
 
   json summary{
       {"recipe", recipe.name}, {"device", device.name()}, {"batch", batch}, {"memory", memory_summary(plan)}};

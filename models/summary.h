@@ -11,7 +11,8 @@ namespace scrawl {
 
 /// Plans the recipe's network for `batch` samples and one use, without running anything, and tells
 ///   nodes: name, operator, parameters, output shape, weights, FLOPs and least bytes, forward
-///   calls:  the kernel calls in order, each with phase, variant, what faster variants said, placements
+///   calls:  the kernel calls in order, each with phase, variant, whether a choice file named it, what
+///           faster variants said, placements
 ///   memory: arena, least possible, weights, and each tensor's offset, bytes and lifetime
 /// Throws what building and planning throw.
 nlohmann::json summarize(const Recipe&, int classes, Device&, int batch, bool training);

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -12,6 +13,7 @@
 #include "models/model.h"
 #include "models/stop_signal.h"
 #include "models/warm_start.h"
+#include "runtime/device/choices.h"
 #include "runtime/device/ranges.h"
 #include "runtime/io/events.h"
 #include "runtime/io/file.h"
@@ -163,7 +165,14 @@ class Trainer {
     write_file_atomically(options_.out / "config.toml", recipe_.effective);
   }
 
-  Fingerprint fingerprint() const { return current_fingerprint(selection_, device_.libraries()); }
+  Fingerprint fingerprint() const {
+    auto now = current_fingerprint(selection_, device_.libraries());
+    if (const auto* const choices = device_.choices()) {
+      now.choices = choices->hash();
+      now.choices_file = choices->source();
+    }
+    return now;
+  }
 
   /// A value that the checkpoint's state must have.
   template <class T>
@@ -252,9 +261,21 @@ class Trainer {
         .optimizer = OptimizerSettings{.hyper = settings().optimizer, .clip = settings().clip, .decay = {}},
         .seed = static_cast<std::uint32_t>(settings().seed)};
     program_ = std::make_unique<Program>(
-        device_, storage_, arena_, plan_program(network_.graph, lowering, device_.backend(), selection_));
+        device_, storage_, arena_,
+        plan_program(network_.graph, lowering, device_.backend(), selection_, device_.choices()));
+    tell_choices();
     recognizer_ =
         std::make_unique<Recognizer>(device_, storage_, arena_, recipe_, *alphabet_, settings().precision);
+  }
+
+  /// A file for another batch, other labels or another precision knows few calls, and is slow in silence.
+  void tell_choices() const {
+    if (!device_.choices()) return;
+    const auto& steps = program_->plan().steps;
+    const auto known = std::ranges::count(steps, true, &PlannedStep::is_chosen);
+    const auto message = fmt::format("{}: names the variants of {} of the step's {} calls",
+                                     device_.choices()->source(), known, steps.size());
+    spdlog::log(known ? spdlog::level::info : spdlog::level::warn, "{}", message);
   }
 
   void begin() {

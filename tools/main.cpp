@@ -78,6 +78,7 @@ int run(int argc, char** argv) {
   add_profile(app, action);
   add_devices(app, action);
   add_bench(app, action);
+  add_tune(app, action);
   try {
     check_command(app, argc > 1 ? argv[1] : "");
     try {

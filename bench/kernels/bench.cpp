@@ -1,5 +1,7 @@
 #include "bench/kernels/bench.h"
 
+#include <algorithm>
+
 #include "bench/device_clock.h"
 #include "kernels/error.h"
 
@@ -108,6 +110,55 @@ std::size_t Bench::measure(const Name& name) {
   // What the vendor does alone is reported even if none of ours is right.
   if (!rivals && !counts_ && problem.contenders) rivals_of(name, problem);
   return report_.rows.size() - first;
+}
+
+std::vector<double> first_look(std::span<const Sampler> samplers, double factor) {
+  std::vector<double> least;
+  for (const auto& sample : samplers) least.push_back(sample());
+  if (least.empty()) return least;
+  for (int again = 0; again < 2; ++again) {
+    const double fastest = *std::ranges::min_element(least);
+    for (std::size_t i = 0; i < least.size(); ++i)
+      if (least[i] > factor * fastest) least[i] = std::min(least[i], samplers[i]());
+  }
+  return least;
+}
+
+std::vector<VariantTime> Bench::compare_variants(const Name& name) {
+  constexpr double near = 3;
+  const auto problem = problem_of(name);
+  expected_.clear();
+  auto selection = device_.selection();
+  const auto names = problem.variants(device_, selection);
+  std::vector<VariantTime> times;
+  std::vector<std::unique_ptr<Work>> works;  // of those that are right
+  std::vector<std::size_t> right, close;
+  std::vector<Sampler> looks, samplers;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    selection.without = std::span(names).first(i);
+    auto placed = place(name, problem, selection, names[i]);
+    times.push_back({.variant = names[i], .us = {}, .wrong = placed.wrong});
+    if (!placed.wrong.empty()) continue;
+    right.push_back(i);
+    works.push_back(std::move(placed.work));
+    looks.push_back([this, &work = *works.back()] {
+      work.restore();
+      clock_->start();
+      work.run();
+      return clock_->stop_us();
+    });
+  }
+  const auto seen = first_look(looks, near);
+  for (std::size_t i = 0; i < right.size(); ++i) {
+    times[right[i]].us = summarize(std::span(seen).subspan(i, 1));
+    if (seen[i] > near * *std::ranges::min_element(seen)) continue;
+    close.push_back(right[i]);
+    samplers.push_back(sampler_of(*works[i], Cache::hot));
+  }
+  const auto samples =
+      alternate(samplers, {.seconds = settings_.seconds, .least = settings_.least, .most = settings_.most});
+  for (std::size_t i = 0; i < close.size(); ++i) times[close[i]].us = summarize(samples[i]);
+  return times;
 }
 
 std::optional<Ceilings> Bench::ceilings(const std::string& type) const {

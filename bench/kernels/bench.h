@@ -27,6 +27,17 @@ struct BenchSettings {
   PeerProcess* torch = nullptr;  ///< asked for the same names
 };
 
+/// Each sampler's least of one sample, or of three where that is beyond `factor` times the fastest's: once
+/// can be the scheduler's hiccup.
+std::vector<double> first_look(std::span<const Sampler>, double factor);
+
+/// A variant's time among others'.
+struct VariantTime {
+  std::string variant;
+  Summary us;              ///< of a first look alone where that is beyond thrice the fastest's
+  std::string wrong = {};  ///< what is wrong with its outputs: then there is no time
+};
+
 class Bench {
  public:
   /// Device and report must outlive it. On simt nothing is timed: launches and lanes are counted.
@@ -38,6 +49,10 @@ class Bench {
   /// Adds rows of a problem to the report: each of our variants, cold and hot. In memory is one of ours, and
   /// what it alternates with. Returns how many.
   std::size_t measure(const Name&);
+
+  /// The variants of the backend's own list, vendor's among them, that the device's selection has and that
+  /// take a problem, in the list's order: hot, as within a step, alternating with one another. Not on simt.
+  std::vector<VariantTime> compare_variants(const Name&);
 
   /// Why there is nobody from PyTorch beside some operations, by these.
   const std::map<std::string, std::string>& left_out() const { return left_out_; }

@@ -19,7 +19,6 @@ std::optional<Name> named_if(const std::any& call, const Numbers& numbers) {
   return own ? std::optional(name_of(*own, numbers)) : std::nullopt;
 }
 
-/// None for calls that are too small to be measured: sums of a batch, running statistics, widths.
 template <class... Calls>
 std::optional<Name> name_among(const std::any& call, const Numbers& numbers) {
   std::optional<Name> name;
@@ -27,7 +26,7 @@ std::optional<Name> name_among(const std::any& call, const Numbers& numbers) {
   return name;
 }
 
-constexpr auto name_of_call =
+constexpr auto name_of_any =
     name_among<Conv2dForward, Conv2dPoolForward, Conv2dMomentsForward, Conv2dBackwardData,
                Conv2dBackwardWeight, BatchNormForward, BatchNormBackward, BatchNormPoolForward,
                BatchNormPoolApply, BatchNormPoolBackward, PoolForward, PoolBackward, Gemm, DenseForward,
@@ -60,6 +59,19 @@ std::vector<Listed> of_type(const std::vector<std::string>& types, const std::st
 
 }  // namespace
 
+std::optional<Name> name_of_call(const std::any& call, const Numbers& numbers) {
+  return name_of_any(call, numbers);
+}
+
+std::vector<View> operands_of(const Lowered& lowered, const Step& step) {
+  std::vector<View> operands;
+  for (const auto id : step.tensors) {
+    const auto& spec = lowered.tensors[static_cast<std::size_t>(id)].spec;
+    operands.push_back(make_view(nullptr, spec.type, spec.shape, spec.order));
+  }
+  return operands;
+}
+
 std::vector<Listed> of_networks(Device& device, const std::vector<std::string>& recipes,
                                 const std::vector<std::int64_t>& batches,
                                 const std::vector<std::string>& types) {
@@ -71,12 +83,7 @@ std::vector<Listed> of_networks(Device& device, const std::vector<std::string>& 
         const auto numbers = numbers_of(type);
         const auto step = training_step(device, load_recipe(recipe_name, "", {}), batch, numbers);
         for (const auto& call : step.steps) {
-          std::vector<View> operands;
-          for (const auto id : call.tensors) {
-            const auto& spec = step.tensors[static_cast<std::size_t>(id)].spec;
-            operands.push_back(make_view(nullptr, spec.type, spec.shape, spec.order));
-          }
-          auto name = name_of_call(call.call_on(operands), numbers);
+          auto name = name_of_call(call.call_on(operands_of(step, call)), numbers);
           if (!name || !known.insert(name->text()).second) continue;
           const auto node = call.node < 0 ? "" : " " + step.nodes[static_cast<std::size_t>(call.node)];
           all.push_back({*std::move(name), recipe_name + node});

@@ -2,10 +2,13 @@
 /// Which problems are looked at: what the recipes' networks ask for, read from their graphs, so that it
 /// cannot drift; what bars are about; and other people's shapes.
 
+#include <any>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "bench/kernels/problems.h"
+#include "runtime/graph/lower.h"
 
 namespace scrawl::bench {
 
@@ -13,6 +16,13 @@ struct Listed {
   Name name;
   std::string layer;  ///< who asks: "crnn conv2", "wide rows"
 };
+
+/// The name of what a step calls. None for calls that are too small to be measured: sums of a batch, running
+/// statistics, widths.
+std::optional<Name> name_of_call(const std::any& call, const Numbers&);
+
+/// A step's operands as they are written, without data.
+std::vector<View> operands_of(const Lowered&, const Step&);
 
 /// Each distinct call of a training step, in its order: for each type, for each batch, for each recipe. Of a
 /// device, for what it fuses. What a recipe asks for in f32 whatever its type comes once.

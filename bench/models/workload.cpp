@@ -7,7 +7,8 @@
 
 namespace scrawl::bench {
 
-Workload::Workload(const Recipe& recipe, int classes, int batch, NetworkUse use, Device& device)
+Workload::Workload(const Recipe& recipe, int classes, int batch, NetworkUse use, Device& device,
+                   const Choices* choices)
     : device_(device),
       network_(build_network(recipe, classes, {batch, 0, longest_random_label}, use,
                              storage_type(recipe.training.precision))),
@@ -20,9 +21,10 @@ Workload::Workload(const Recipe& recipe, int classes, int batch, NetworkUse use,
     lowering.loss = graph.outputs().at("loss");
     lowering.optimizer = OptimizerSettings{.hyper = recipe.training.optimizer, .clip = 0, .decay = {}};
   }
-  program_ = std::make_unique<Program>(device, storage_, arena_,
-                                       plan_program(lower(graph, lowering), device.backend(),
-                                                    selection_for(device, recipe.training.precision)));
+  program_ =
+      std::make_unique<Program>(device, storage_, arena_,
+                                plan_program(lower(graph, lowering), device.backend(),
+                                             selection_for(device, recipe.training.precision), choices));
   initialize(storage_, network_, 1);
   if (training) {
     storage_.set(Control::loss_scale, loss_scale(recipe.training));

@@ -13,7 +13,8 @@ namespace scrawl::bench {
 
 class Workload {
  public:
-  Workload(const Recipe&, int classes, int batch, NetworkUse use, Device&);
+  /// Planned by these choices, which may be null, whatever the device follows.
+  Workload(const Recipe&, int classes, int batch, NetworkUse use, Device&, const Choices* choices = nullptr);
 
   void run() { program_->run(); }
   /// Sum of the calls' own times in one run, in microseconds: what the step would take without the runtime.

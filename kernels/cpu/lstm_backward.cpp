@@ -149,7 +149,7 @@ Plan<LstmBackward> plan(LstmBackward& call, int threads, Products products) {
   const LstmExtents extents = lstm_extents(call);
   if (extents.inputs == 0) throw Refused("needs inputs, got I = 0");
   if (const auto bytes = LstmReserve::bytes(extents); call.reserve.shape[0] != bytes)
-    throw ShapeError("lstm_backward: reserve: expected {} bytes, got {}", bytes, call.reserve.shape[0]);
+    throw Refused("needs the reserve of our own forward, {} bytes, got {}", bytes, call.reserve.shape[0]);
   make_row_major(call.x, call.lengths, call.h0, call.c0, call.w_ih, call.w_hh, call.b, call.y, call.reserve,
                  call.dy, call.dhn, call.dcn, call.dx, call.dh0, call.dc0, call.dw_ih, call.dw_hh, call.db);
   const auto lanes = lstm_lanes(extents, threads);

@@ -176,7 +176,7 @@ Plan<LstmBackward> lstm_backward_onednn(LstmBackward& call, const Selection& sel
   const auto expected =
       dispatch(call.x.type, [&]<class T>() { return reserve_bytes<T>(problem, kept_bytes); });
   if (call.reserve.shape[0] != expected)
-    throw ShapeError("lstm_backward: reserve: expected {} bytes, got {}", expected, call.reserve.shape[0]);
+    throw Refused("needs the reserve of oneDNN's forward, {} bytes, got {}", expected, call.reserve.shape[0]);
   const Backward backward{.problem = problem,
                           .threads = threads,
                           .w_ih = Weights::placed(lstm.weights_layer_desc(), threads),

@@ -169,8 +169,8 @@ Plan<LstmBackward> around(LstmBackward& call, const Selection& selection,
                           const BackwardRecurrence& recurrence) {
   const auto e = lstm_extents(call);
   if (call.reserve.shape[0] != e.reserve_bytes())
-    throw ShapeError("lstm_backward: reserve: expected {} bytes, got {}", e.reserve_bytes(),
-                     call.reserve.shape[0]);
+    throw Refused("needs the reserve of our own forward, {} bytes, got {}", e.reserve_bytes(),
+                  call.reserve.shape[0]);
   make_row_major(call.x, call.lengths, call.h0, call.c0, call.w_ih, call.w_hh, call.b, call.y, call.reserve,
                  call.dy, call.dhn, call.dcn, call.dx, call.dh0, call.dc0, call.dw_ih, call.dw_hh, call.db);
   Products products(call, nullptr, nullptr, nullptr);

@@ -13,6 +13,7 @@
 
 namespace scrawl {
 
+class Choices;
 class Device;
 
 /// Memory of a device, freed with its owner. 256-byte aligned at least.
@@ -86,10 +87,17 @@ class Device {
   virtual void upload(void* device, std::span<const std::byte> host) = 0;
   virtual void download(std::span<std::byte> host, const void* device) = 0;
 
+  /// The choice file that graphs planned for it follow (choices.h), or null: each list's first variant.
+  const Choices* choices() const { return choices_.get(); }
+  /// Throws UsageError for choices that were measured on another device or processor.
+  void follow(std::shared_ptr<const Choices>);
+
  private:
   friend class Buffer;
   virtual std::byte* allocate(std::size_t bytes, Buffer::Contents) = 0;  ///< MemoryError when there is none
   virtual void release(std::byte*, std::size_t bytes) noexcept = 0;
+
+  std::shared_ptr<const Choices> choices_;
 };
 
 struct DeviceOptions {
@@ -97,7 +105,8 @@ struct DeviceOptions {
   /// is cuda where that is usable, else cpu; never simt.
   std::string device = "auto";
   KernelSet kernels = KernelSet::automatic;
-  int threads = 0;  ///< CPU threads; 0 takes the processors that this process may use
+  int threads = 0;           ///< CPU threads; 0 takes the processors that this process may use
+  std::string choices = {};  ///< the choice file to follow; empty: none
 };
 
 std::unique_ptr<Device> open_device(const DeviceOptions&);

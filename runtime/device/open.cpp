@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <iterator>
 
+#include "runtime/device/choices.h"
 #include "runtime/device/cpu.h"
 #include "runtime/device/cuda.h"
 #include "runtime/device/described.h"
@@ -53,6 +54,12 @@ std::string names_of(std::span<const DeviceKind> all) {
   return names;
 }
 
+std::unique_ptr<Device> following(std::unique_ptr<Device> device, const DeviceOptions& options) {
+  if (!options.choices.empty())
+    device->follow(std::make_shared<const Choices>(Choices::read(options.choices)));
+  return device;
+}
+
 }  // namespace
 
 std::unique_ptr<Device> open_device(const DeviceOptions& options, std::span<const DeviceKind> all) {
@@ -68,7 +75,7 @@ std::unique_ptr<Device> open_device(const DeviceOptions& options, std::span<cons
         continue;
       }
       fmt::print(stderr, "{}", warnings);
-      return kind.open(options);
+      return following(kind.open(options), options);
     }
     throw DeviceError("device auto: none of {} is usable", names_of(all));
   }
@@ -76,7 +83,7 @@ std::unique_ptr<Device> open_device(const DeviceOptions& options, std::span<cons
   if (kind == all.end())
     throw DeviceError("device: expected auto, {}, got {}", names_of(all), options.device);
   if (!kind->open) throw DeviceError("device {}: {}", kind->name, kind->unusable());
-  return kind->open(options);
+  return following(kind->open(options), options);
 }
 
 std::unique_ptr<Device> open_device(const DeviceOptions& options) { return open_device(options, kinds); }
@@ -100,7 +107,7 @@ std::unique_ptr<Device> open_for_planning(const DeviceOptions& options) {
       "warning: device cuda: {}: planned for a GPU of {} multiprocessors that is not here; what vendor "
       "libraries would take there is unknown\n",
       why, described_multiprocessors);
-  return described;
+  return following(std::move(described), options);
 }
 
 std::vector<LibrarySummary> list_libraries() {

@@ -78,6 +78,8 @@ class Lowering final : public Emit {
   void push(Step step) override {
     step.node = node_;
     step.phase = phase_;
+    if (node_ >= 0) step.parameters = std::visit([](const auto& op) { return op.parameters(); }, node().op);
+    if (!training()) step.parameters += step.parameters.empty() ? "inference" : ", inference";
     lowered_.steps.push_back(std::move(step));
   }
 

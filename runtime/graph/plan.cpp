@@ -6,13 +6,15 @@
 #include <algorithm>
 #include <limits>
 
+#include "runtime/device/choices.h"
+
 namespace scrawl {
 namespace {
 
 class Planning {
  public:
-  Planning(Lowered lowered, const Backend& backend, const Selection& selection)
-      : backend_(backend), selection_(selection), placed_(lowered.tensors.size()) {
+  Planning(Lowered lowered, const Backend& backend, const Selection& selection, const Choices* choices)
+      : backend_(backend), selection_(selection), choices_(choices), placed_(lowered.tensors.size()) {
     plan_.lowered = std::move(lowered);
     constant_.resize(plan_.lowered.tensors.size(), false);
   }
@@ -74,8 +76,12 @@ class Planning {
                                                       : value(original(step.tensors[i], name)).view);
     PlannedStep planned{.name = name, .node = node_, .phase = step.phase};
     planned.access = step.access;
+    planned.key = key_of(plan_.lowered, step, selection_.f32_products);
+    const auto* const choice = choices_ ? choices_->find(planned.key) : nullptr;
+    planned.is_chosen = choice != nullptr;
     try {
-      planned.call = step.plan(backend_, selection_, views);
+      planned.call =
+          choice ? plan_choice(step, *choice, views, name) : step.plan(backend_, selection_, views);
     } catch (const Unsupported& error) {
       refusals_.push_back(fmt::format("{}: {}", name, error.what()));
     } catch (const ShapeError& error) {
@@ -88,6 +94,35 @@ class Planning {
     for (const auto id : step.tensors)
       constant_[static_cast<std::size_t>(id)] = constant_[static_cast<std::size_t>(id)] || constant;
     push(std::move(planned));
+  }
+
+  /// Leaves out by name what takes the call before the variant chosen.
+  PlannedCall plan_choice(const Step& step, const Choice& choice, std::vector<View>& views,
+                          std::string_view name) const {
+    std::vector<std::string> before;
+    auto selection = selection_;
+    std::string last;
+    try {
+      for (;;) {
+        selection.without = before;
+        auto attempt = views;
+        auto call = step.plan(backend_, selection, attempt);
+        if (call.variant == choice.variant) {
+          for (auto& [variant, reason] : call.refused)
+            if (std::ranges::find(before, variant) != before.end()) reason = "left out by the choice file";
+          views = attempt;
+          return call;
+        }
+        before.push_back(call.variant);
+      }
+    } catch (const ShapeError& error) {  // nobody is left, or what is left cannot read what another wrote
+      last = error.what();
+    }
+    throw UsageError(
+        "{}: {}: {}: expected one of the variants that take this call here ({}), got {}; {}; "
+        "measure again with scrawl tune",
+        choices_->source(), name, choice.call,
+        before.empty() ? "none" : fmt::format("{}", fmt::join(before, ", ")), choice.variant, last);
   }
 
   /// The value that operand i reads or writes, in the placement that the planner asked for.
@@ -199,6 +234,7 @@ class Planning {
 
   const Backend& backend_;
   const Selection& selection_;
+  const Choices* choices_;
   ProgramPlan plan_;
   std::vector<std::vector<int>> placed_;
   std::vector<bool> constant_;
@@ -209,12 +245,23 @@ class Planning {
 
 }  // namespace
 
-ProgramPlan plan_program(Lowered lowered, const Backend& backend, const Selection& selection) {
-  return Planning(std::move(lowered), backend, selection).run();
+std::string key_of(const Lowered& lowered, const Step& step, F32Products products) {
+  std::vector<std::string> operands;
+  for (const auto id : step.tensors) {
+    const auto& spec = lowered.tensors[static_cast<std::size_t>(id)].spec;
+    operands.push_back(fmt::format("{} {}", name_of(spec.type), to_string(spec.shape)));
+  }
+  return fmt::format("{}[{}]({}){}", step.call, step.parameters, fmt::join(operands, ", "),
+                     products == F32Products::tf32 ? " tf32" : "");
+}
+
+ProgramPlan plan_program(Lowered lowered, const Backend& backend, const Selection& selection,
+                         const Choices* choices) {
+  return Planning(std::move(lowered), backend, selection, choices).run();
 }
 
 ProgramPlan plan_program(const Graph& graph, LowerOptions options, const Backend& backend,
-                         const Selection& selection) {
+                         const Selection& selection, const Choices* choices) {
   const auto apart = decompose(graph, backend, selection);
   if (options.loss != no_tensor) {
     const auto loss =
@@ -223,7 +270,7 @@ ProgramPlan plan_program(const Graph& graph, LowerOptions options, const Backend
       throw InternalError("loss {}: is no output of the graph", graph.tensor(options.loss).name);
     options.loss = apart.outputs().at(loss->first);
   }
-  return plan_program(lower(apart, options), backend, selection);
+  return plan_program(lower(apart, options), backend, selection, choices);
 }
 
 }  // namespace scrawl

@@ -96,7 +96,8 @@ Program::Program(Device& device, Storage& storage, Arena& arena, ProgramPlan pla
 
 Program::Program(Device& device, Storage& storage, Arena& arena, const Graph& graph,
                  const LowerOptions& options)
-    : Program(device, storage, arena, plan_program(graph, options, device.backend(), device.selection())) {}
+    : Program(device, storage, arena,
+              plan_program(graph, options, device.backend(), device.selection(), device.choices())) {}
 
 void Program::bind() {
   views_.clear();

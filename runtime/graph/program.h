@@ -62,6 +62,8 @@ struct PlannedStep {
   PlannedCall call;
   std::vector<int> values;  ///< one an operand
   std::vector<Access> access = {};
+  std::string key = {};     ///< key_of() the call; empty for reorders
+  bool is_chosen = false;   ///< a choice file names the variant, which may be the list's first
 };
 
 /// Everything that was decided, before any memory is there. Also what `scrawl inspect` prints.
@@ -75,13 +77,21 @@ struct ProgramPlan {
   std::size_t constant_bytes = 0, input_bytes = 0;
 };
 
+/// What a choice file knows a call by: its name, its operator's parameters, whether it is for inference, its
+/// operands' types and shapes. "activation_forward[relu](f32 64x32x32x128, f32 64x32x32x128)", and " tf32"
+/// behind it for such products.
+std::string key_of(const Lowered&, const Step&, F32Products);
+
 /// Plans every call, settles placements, inserts named reorders, and lays out the arena. In inference, calls
 /// that depend on parameters only become `prepare` steps, run once after the parameters change. Throws
-/// Unsupported with every call that no variant takes, each with what each variant said.
-ProgramPlan plan_program(Lowered, const Backend&, const Selection&);
+/// Unsupported with every call that no variant takes, each with what each variant said; UsageError for a
+/// choice whose variant does not take its call. Reorders, and calls that choices do not know, get their
+/// lists' first.
+ProgramPlan plan_program(Lowered, const Backend&, const Selection&, const Choices* = nullptr);
 
 /// The same of a graph, decomposed and lowered. Its loss must be one of its outputs.
-ProgramPlan plan_program(const Graph&, LowerOptions, const Backend&, const Selection&);
+ProgramPlan plan_program(const Graph&, LowerOptions, const Backend&, const Selection&,
+                         const Choices* = nullptr);
 
 /// The memory that programs of all shapes share; as large as the largest, and grown before the first run.
 class Arena {
@@ -112,7 +122,7 @@ class Program {
  public:
   Program(Device&, Storage&, Arena&, ProgramPlan);
   Program(Device&, Storage&, Arena&, const Graph&,
-          const LowerOptions&);  ///< planned with the device's selection
+          const LowerOptions&);  ///< planned with the device's selection and choices
 
   bool has_input(const std::string& name) const { return inputs_.contains(name); }
   View input(const std::string& name) const;   ///< to be filled before a run; plain

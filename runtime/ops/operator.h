@@ -85,6 +85,7 @@ struct Step {
   std::string call;  ///< "conv2d_forward"
   int node = -1;     ///< -1: no node's (an optimiser)
   Phase phase = Phase::forward;
+  std::string parameters = {};  ///< of the node's operator, and "inference" in such a program
   std::vector<TensorId> tensors;  ///< in binding order
   std::vector<Access> access;
   /// Plans for a backend; may change the operands' placements.

@@ -95,6 +95,12 @@ void require_same_fingerprint(const nlohmann::json& recorded, const Fingerprint&
   compare("products of f32", expected.f32_products, current.f32_products);
   compare("threads", expected.threads, current.threads);
   compare("multiprocessors", expected.multiprocessors, current.multiprocessors);
+  if (expected.choices != current.choices) {
+    compare("choice file", expected.choices, current.choices);
+    differences += expected.choices == "none"
+                       ? ", and the run began without --choices"
+                       : fmt::format(", and the run began with --choices {}", expected.choices_file);
+  }
   if (!differences.empty())
     throw UsageError("cannot resume bit for bit{}; to continue from the weights alone, use --load",
                      differences);

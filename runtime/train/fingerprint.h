@@ -1,6 +1,6 @@
 #pragma once
 /// What the bits of a training run depend on besides its inputs: the binary, the libraries, the machine,
-/// the threads or multiprocessors, the kernels that were asked for.
+/// the threads or multiprocessors, the kernels that were asked for and those that a choice file named.
 
 #include <nlohmann/json.hpp>
 #include <string>
@@ -17,10 +17,12 @@ struct Fingerprint {
   std::string kernels;       ///< --kernels
   std::string f32_products;  ///< "exact" or "tf32"
   int threads = 0, multiprocessors = 0;
+  std::string choices = "none";   ///< hash of the choice file
+  std::string choices_file = {};  ///< where it lay, for who looks for it; may be elsewhere when resumed
 
   bool operator==(const Fingerprint&) const = default;
   NLOHMANN_DEFINE_TYPE_INTRUSIVE(Fingerprint, build_id, cpu, cpu_flags, libraries, kernels, f32_products,
-                                 threads, multiprocessors)
+                                 threads, multiprocessors, choices, choices_file)
 };
 
 /// The GNU build id of the running executable in hex: a hash of its contents, made by the linker. "unknown"

@@ -57,6 +57,22 @@ TEST(fingerprint, a_difference_is_a_usage_error_that_names_it) {
                  "products of f32: expected exact, got tf32", "multiprocessors: expected 108, got 132");
 }
 
+TEST(fingerprint, a_choice_file_is_needed_again_by_its_hash_wherever_it_lies) {
+  auto chosen = sample;
+  chosen.choices = "0123";
+  chosen.choices_file = "/first/place.json";
+  EXPECT_MESSAGE(require_same_fingerprint(chosen, sample), UsageError, "choice file: expected 0123, got none",
+                 "began with --choices /first/place.json");
+  EXPECT_MESSAGE(require_same_fingerprint(sample, chosen), UsageError, "choice file: expected none, got 0123",
+                 "began without --choices");
+  auto other = chosen;
+  other.choices = "4567";
+  EXPECT_MESSAGE(require_same_fingerprint(chosen, other), UsageError, "choice file: expected 0123, got 4567");
+  auto moved = chosen;
+  moved.choices_file = "/second/place.json";
+  EXPECT_NO_THROW(require_same_fingerprint(chosen, moved));
+}
+
 TEST(fingerprint, a_record_without_one_is_a_data_error) {
   for (const nlohmann::json& bad :
        {nlohmann::json(), nlohmann::json(3), nlohmann::json{{"build_id", "x"}},

@@ -39,6 +39,13 @@ void DeviceFlags::add_to(CLI::App& app) {
       ->capture_default_str();
 }
 
+void DeviceFlags::add_choices_to(CLI::App& app) {
+  app.add_option(
+      "--choices", choices,
+      "file of scrawl tune: the kernel that each call takes, as measured on this processor, in place "
+      "of the first that can");
+}
+
 DeviceOptions DeviceFlags::options() const {
   KernelSet set = KernelSet::automatic;
   if (kernels == "native")
@@ -47,7 +54,7 @@ DeviceOptions DeviceFlags::options() const {
     set = KernelSet::vendor;
   else if (kernels != "auto")
     throw UsageError("--kernels: expected auto, native or vendor, got {}", kernels);
-  return {.device = device, .kernels = set, .threads = threads};
+  return {.device = device, .kernels = set, .threads = threads, .choices = choices};
 }
 
 void RecipeFlags::add_to(CLI::App& app) {

@@ -110,6 +110,7 @@ void add_inspect(CLI::App& app, Action& action) {
   command->add_flag("--memory", f->memory, "where every tensor lies in the arena, and when");
   command->add_flag("--json", f->json, "print everything as JSON");
   f->device.add_to(*command);
+  f->device.add_choices_to(*command);
   f->over.add_to(*command);
   command->callback([f, &action] { action = [f] { return run(*f); }; });
 }

@@ -60,6 +60,7 @@ void add_predict(CLI::App& app, Action& action) {
   command->add_option("--precision", f->precision, precision_choices)->capture_default_str();
   command->add_flag("--json", f->json, "print the readings as JSON");
   f->device.add_to(*command);
+  f->device.add_choices_to(*command);
   command->callback([f, &action] { action = [f] { return run(*f); }; });
 }
 

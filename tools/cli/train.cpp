@@ -90,6 +90,7 @@ void add_train(CLI::App& app, Action& action) {
   command->add_flag("--strict", f->strict, "fail on the first sample that cannot be used");
   command->add_flag("--json", f->json, "print the result as JSON");
   f->device.add_to(*command);
+  f->device.add_choices_to(*command);
   f->over.add_to(*command);
   command->callback([f, &action] { action = [f] { return run(*f); }; });
 }
