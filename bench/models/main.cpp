@@ -19,6 +19,7 @@
 #include "bench/program.h"
 #include "bench/recipes.h"
 #include "bench/report.h"
+#include "bench/tables.h"
 #include "kernels/error.h"
 
 namespace scrawl::bench {
@@ -117,7 +118,7 @@ std::vector<Row> measure(const std::string& network, const std::string& type, co
                   {.seconds = f.seconds, .least = 5, .most = 100, .pause = std::chrono::milliseconds(5)}))};
   if (device.name() != "cpu") return rows;
   // By themselves: another process's threads would spin on while the first calls are timed.
-  const std::vector<Peer> calls{{"sum of its calls", [&] {
+  const std::vector<Peer> calls{{std::string(own_calls), [&] {
                                    run();
                                    return workload.sum_of_calls_us();
                                  }}};

@@ -139,8 +139,8 @@ int resident_blocks(const Gpu& gpu, int registers, int threads, std::size_t shar
   constexpr std::size_t shared_at_once = 128, of_system = 1 << 10;
   const int warps = (threads + warp - 1) / warp;
   // Registers lie in a part for each scheduler, and a warp's in one of them.
-  const int by_registers =
-      gpu.registers / schedulers / std::max(1, rounded_up(registers * warp, registers_at_once)) * schedulers / warps;
+  const int by_registers = gpu.registers / schedulers /
+                           std::max(1, rounded_up(registers * warp, registers_at_once)) * schedulers / warps;
   const auto by_shared = gpu.shared_bytes / std::max(rounded_up(shared_bytes, shared_at_once), of_system);
   return std::min({gpu.blocks, gpu.warps / warps, by_registers, static_cast<int>(by_shared)});
 }

@@ -4,8 +4,8 @@
 ///
 /// A call's variants are checked as `scrawl bench` checks them, and timed hot, alternating. Another than the
 /// first is chosen only where it is faster beyond the spread of both: its 90th percentile below the first's
-/// 10th. What a call by itself does not say, what a placement costs its neighbours and what inference saves by
-/// preparing weights once, the whole says.
+/// 10th. What a call by itself does not say, what a placement costs its neighbours and what inference saves
+/// by preparing weights once, the whole says.
 
 #include <functional>
 #include <string>

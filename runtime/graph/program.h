@@ -62,8 +62,8 @@ struct PlannedStep {
   PlannedCall call;
   std::vector<int> values;  ///< one an operand
   std::vector<Access> access = {};
-  std::string key = {};     ///< key_of() the call; empty for reorders
-  bool is_chosen = false;   ///< a choice file names the variant, which may be the list's first
+  std::string key = {};    ///< key_of() the call; empty for reorders
+  bool is_chosen = false;  ///< a choice file names the variant, which may be the list's first
 };
 
 /// Everything that was decided, before any memory is there. Also what `scrawl inspect` prints.

@@ -5,7 +5,11 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "bench/compare.h"
 #include "bench/kernels/bench.h"
+#include "bench/plot.h"
+#include "bench/read_report.h"
+#include "bench/tables.h"
 #include "kernels/error.h"
 #include "models/config.h"
 #include "runtime/io/file.h"
@@ -25,10 +29,11 @@ using bench::Row;
 struct BenchFlags {
   std::vector<std::string> filters, types, against{"vendor"}, recipes{"crnn", "cnn62", "mnist"};
   std::vector<std::int64_t> batches;
-  std::string shape, device = "auto", peer, json, csv, markdown;
+  std::string shape, device = "auto", peer, json, csv, markdown, plot, report;
+  std::vector<std::string> compared;
   double seconds = 0.1, search_seconds = 2, minutes = 600;
   int threads = 0;
-  bool others = false, tiny = false, exhaustive = false, lists = false, looks = false;
+  bool others = false, tiny = false, exhaustive = false, lists = false, looks = false, is_strict = false;
   std::uint64_t blocks = 4;
 };
 
@@ -203,7 +208,36 @@ int look(BenchFlags f) {
 #endif
 }
 
+/// What is told of a report beside its JSON. The picture, which may take a converter, at the end alone.
+void write_tables(const BenchFlags& f, const bench::Report& report) {
+  if (!f.csv.empty()) write_file_atomically(f.csv, std::string_view(bench::to_csv(report.rows)));
+  if (!f.markdown.empty())
+    write_file_atomically(f.markdown, std::string_view(bench::to_markdown(report.rows)));
+}
+
+int compare_reports(const BenchFlags& f) {
+  const auto before = bench::read_report(f.compared[0]), after = bench::read_report(f.compared[1]);
+  const auto changes = bench::changes_between(before, after);
+  fmt::print("old: {}, commit {}, {}, load {:.1f}\nnew: {}, commit {}, {}, load {:.1f}\n{}", f.compared[0],
+             before.header.commit, before.header.date, before.header.load, f.compared[1], after.header.commit,
+             after.header.date, after.header.load, bench::to_text(changes));
+  return f.is_strict && changes.has_regressed() ? 1 : 0;
+}
+
+/// Another view of a report that is there already.
+int show_report(const BenchFlags& f) {
+  const auto report = bench::read_report(f.report);
+  if (f.csv.empty() && f.markdown.empty() && f.plot.empty())
+    fmt::print("{}", bench::to_markdown(report.rows));
+  if (!f.plot.empty()) bench::write_plot(f.plot, report);
+  write_tables(f, report);
+  return 0;
+}
+
 int run(BenchFlags f) {
+  if (!f.plot.empty()) bench::check_plot_path(f.plot);
+  if (!f.compared.empty()) return compare_reports(f);
+  if (!f.report.empty()) return show_report(f);
   if (f.looks) return look(std::move(f));
   const auto device = open_device({.device = f.device, .threads = f.threads});
   complete(f, *device);
@@ -244,10 +278,13 @@ int run(BenchFlags f) {
     std::ranges::for_each(rows, [](const Row& row) { print(row); });
     std::fflush(stdout);
     wrong = wrong || std::ranges::any_of(rows, [](const Row& row) { return row.passed == false; });
-    if (!f.json.empty() && count > 0) bench::write_report(f.json, report);
+    if (count == 0) continue;
+    if (!f.json.empty()) bench::write_report(f.json, report);
+    write_tables(f, report);
   }
   if (done < chosen.size())
     fmt::print(stderr, "{} of {} problems: --minutes were over\n", done, chosen.size());
+  if (!f.plot.empty()) bench::write_plot(f.plot, report);
   for (const auto& [operation, why] : bench.left_out())
     fmt::print(stderr, "PyTorch is left out of {}: {}\n", operation, why);
   return wrong ? 1 : 0;
@@ -259,9 +296,10 @@ void add_bench(CLI::App& app, Action& action) {
   auto* const command = app.add_subcommand(
       "bench", "time kernels, each variant beside the vendor's best, against what the device can do");
   auto f = std::make_shared<BenchFlags>();
-  command->add_option("filter", f->filters,
-                      "parts of names (conv2d, lstm.forward, N=64, \"crnn conv2\") or whole ones; all that "
-                      "the recipes' training steps ask for, if absent");
+  auto* const filter = command->add_option(
+      "filter", f->filters,
+      "parts of names (conv2d, lstm.forward, N=64, \"crnn conv2\") or whole ones; all that "
+      "the recipes' training steps ask for, if absent");
   command->add_option("--shape", f->shape,
                       "extents of one operation: conv2d.forward --shape N=64,C=32,H=32,W=128,K=64,R=3,P=1");
   command->add_option("--type", f->types, "bf16, f16, tf32, f32; all that the device has, if absent")
@@ -302,7 +340,21 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--blocks", f->blocks, "of a launch that --static counts")
       ->check(at_least(1))
       ->capture_default_str();
-  command->add_option("--json", f->json, "file for the report, rewritten after each problem");
+  auto* const json =
+      command->add_option("--json", f->json, "file for the report, rewritten after each problem");
+  auto* const csv = command->add_option("--csv", f->csv, "file for its rows as comma-separated values");
+  auto* const markdown = command->add_option("--md", f->markdown, "file for its rows as a table of Markdown");
+  auto* const plot = command->add_option(
+      "--plot", f->plot, "file for a roofline, rates of bytes and ratios to the best peer: .svg or .png");
+  auto* const report = command->add_option(
+      "--report", f->report, "measure nothing: --csv, --md and --plot of this report, or its table printed");
+  auto* const compared = command->add_option("--compare", f->compared,
+                                             "measure nothing: what got faster or slower from OLD to NEW");
+  compared->expected(2)->type_name("OLD.json NEW.json");
+  command->add_flag("--strict", f->is_strict, "of --compare: exit with 1 if something is slower or wrong now")
+      ->needs(compared);
+  report->excludes(filter)->excludes(json);
+  for (auto* const other : {filter, json, csv, markdown, plot, report}) compared->excludes(other);
   command->callback([f, &action] { action = [f] { return run(*f); }; });
 }
 
