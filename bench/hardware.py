@@ -5,7 +5,7 @@
     python3 bench/hardware.py build/release/tools/scrawl --check   # exits with 1 if it is not this
 
 A report is bench/results/GPU-PART.json, PART as in gpu_check.sh. What there is comes from the program, which plans every
-problem on simt, from the tests' sources and from gpu_check.sh; predictions are what bench_static left in bench/results/.
+problem on simt, from the tests' sources and from gpu_check.sh; predictions are what `scrawl bench --static` left in bench/results/.
 """
 
 import argparse
@@ -86,11 +86,12 @@ cp results/kernels.json bench/results/h200-kernels.json  # and each other part; 
 ```
 """
 
-PREDICTED = """What stands under "predicted" nobody has measured. `bench_static` ran a few blocks of each launch on simt and counted their
+PREDICTED = """What stands under "predicted" nobody has measured. `scrawl bench --static` ran a few blocks of each launch on simt and counted their
 products, bytes and waits; registers, shared memory and the instructions of the busiest loop are the compiler's, for sm_90a; rates are
 an H200's of 790 TFLOP/s bf16 (60% of it by `mma.sync`; tf32 half of it, f32 one multiply-add a lane and clock), 4.3 TB/s and an assumed
 1.755 GHz. A launch takes the longest of its bytes, its arithmetic and its instructions at four a clock and multiprocessor; what products
-read twice comes from a cache, and latency, launches and bank conflicts count for nothing. MB are bytes that lanes moved, cached or not.
+read twice comes from a cache, other bytes from memory, and latency, launches and bank conflicts count for nothing. MB are bytes that
+lanes moved, cached or not.
 """
 
 
@@ -161,7 +162,7 @@ def listing(program):
 
 
 def predictions(folder):
-    """{(operation, layer, variant, type): row} of what bench_static left."""
+    """{(operation, layer, variant, type): row} of what `scrawl bench --static` left."""
     rows = {}
     for path in sorted(folder.glob("*-static.json")):
         report = json.loads(path.read_text())
@@ -205,7 +206,8 @@ def prediction(row, operation, variant):
     causes = max(row["launches"], key=lambda one: one["us"] * one.get("times", 1))
     told = "; ".join(map(launch, row["launches"]))
     more = words(operation, variant) if row["type"] == "bf16" else ""
-    return (f"{row['us']:.1f} at `{row['name'][row['name'].index('[') + 1:].split(',')[0]}`",
+    extent = re.search(r"\b(N|rows|elements|parameters|M)=\d+", row["name"])
+    return (f"{row['us']:.1f} at `{extent[0] if extent else row['name']}`",
             f"{row['limit_us']:.1f} ({percent:.0f}%), {causes['by']}", told + (f". {more}" if more else ""))
 
 
@@ -308,7 +310,7 @@ def document(folder, listed):
         "\n## How fast are they?\n\nLimit: the larger of FLOPs over the type's measured rate and least bytes over the copy rate. "
         "Ratio: the best vendor plan's\ntime over ours, in the same rounds; ratio, rates and percent are of cold caches.\n\n" + limits + "\n\n" + PREDICTED,
         table(("problem", "variant", "type", "GPU, driver, date, commit", "outputs", "us (10%-90%)", "rate", "vendor's time / ours", "of the limit",
-               "predicted us, at least", "limit there", "predicted from"), kernels(found, listed, predictions(folder))),
+               "predicted us", "limit there", "predicted from"), kernels(found, listed, predictions(folder))),
         "\n## Networks in training\n",
         table(("step", "GPU, driver, date, commit", "ms (10%-90%)", "beside", "its ms", "times as fast"), training(found)),
         "\n## Measure first\n",

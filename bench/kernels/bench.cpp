@@ -45,7 +45,10 @@ Bench::Bench(Device& device, Report& report, const BenchSettings& settings)
   clock_ = std::make_unique<DeviceClock>(device);
   // Reads as much as it writes: past twice the caches in all. It also gives the host time to queue what
   // follows, so that launches do not stretch short samples.
-  flush_ = problem_of(copy_of(static_cast<std::int64_t>(cold_bytes()))).place(device, device.selection());
+  // The host's caches say nothing of a GPU's: 256 MiB are past twice those of any.
+  const auto bytes = device.name() == "cuda" ? std::size_t{256} << 20 : cold_bytes();
+  report.header.flushed_bytes = bytes;
+  flush_ = problem_of(copy_of(static_cast<std::int64_t>(bytes))).place(device, device.selection());
 }
 
 void Bench::measure_ceilings(const std::vector<std::string>& types) {
@@ -101,12 +104,18 @@ std::size_t Bench::measure(const Name& name) {
       row.cache = cache;
       // What lies in a cache is not bound by the rate of memory.
       row.ceilings = cache == Cache::cold ? ceilings(name.type()) : std::nullopt;
-      row.timing = compare(
-          sampler_of(*placed.work, cache), cache == Cache::cold ? rivals->cold : rivals->hot,
-          {.seconds = settings_.seconds, .least = i == 0 ? settings_.least : 2, .most = settings_.most});
+      row.timing =
+          compare(sampler_of(*placed.work, cache), cache == Cache::cold ? rivals->cold : rivals->hot,
+                  {.seconds = settings_.seconds,
+                   .least = settings_.least,
+                   .most = settings_.most,
+                   // PyTorch is not timed beside threads of ours that still spin.
+                   .pause = std::chrono::milliseconds(settings_.torch && device_.name() == "cpu" ? 5 : 0)});
       report_.rows.push_back(row);
     }
   }
+  // The next problem may need all of the memory.
+  if (settings_.torch) settings_.torch->forget();
   // What the vendor does alone is reported even if none of ours is right.
   if (!rivals && !counts_ && problem.contenders) rivals_of(name, problem);
   return report_.rows.size() - first;
@@ -285,6 +294,7 @@ Sampler Bench::sampler_of(Work& work, Cache cache) {
     work.restore();
     flush_->run();
     work.run();
+    if (work.consumes()) work.restore();
   };
   Timed one([&work] { work.run(); }, *clock_, {.before = before});
   const int most = work.consumes() ? 1 : 20;

@@ -9,8 +9,8 @@
 
 namespace scrawl::bench {
 
-/// What differs by more than `tolerance`; "" if nothing does. Integers may differ in one of a hundred, which
-/// is what ties in another rounding can do.
+/// What differs by more than `tolerance`; "" if nothing does. Of argmax one in a hundred may differ, which is
+/// what ties in another rounding can do.
 std::string difference(const Values& got, const Values& expected, double tolerance);
 
 /// The variants before `variant` among those that take a problem: without them it is the one that takes it.

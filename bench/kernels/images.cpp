@@ -38,8 +38,6 @@ struct Convolution {
   int64_t n;
   Shape x, w, y;
   Conv2dParams params;
-  Activation activation;
-  bool has_bias;
   double flops;
   Inputs inputs;
 
@@ -51,8 +49,6 @@ struct Convolution {
     x = {n, c, name.at("H"), name.at("W")};
     w = {name.at("K"), c / params.groups, r, name.get("S", r, 1)};
     y = conv2d_output(params, x, w);
-    activation = activation_of(name.get("activation", "none"));
-    has_bias = name.get("bias", 0) != 0;
     const auto window = w[1] * w[2] * w[3];
     flops = 2 * static_cast<double>(y.count()) * static_cast<double>(window);
     // So that outputs are about 1, in any type.
@@ -82,7 +78,8 @@ struct Convolution {
   View x_view() const { return image(numbers.storage, x); }
   View w_view() const { return plain(numbers.storage, w); }
   View y_view() const { return image(numbers.storage, y); }
-  View b_view() const { return has_bias ? channels(w[0]) : View{}; }
+  /// A bias, where the name says so.
+  View b_view(const Name& name) const { return name.get("bias", 0) != 0 ? channels(w[0]) : View{}; }
 };
 
 Name named(const char* operation, const Conv2dParams& p, const Shape& x, const Shape& w,
@@ -106,10 +103,10 @@ Problem forward(const Name& name) {
   const Convolution c(name);
   return searched(name,
                   Conv2dForward{.params = c.params,
-                                .activation = c.activation,
+                                .activation = Convolution::activation_of(name.get("activation", "none")),
                                 .x = c.x_view(),
                                 .w = c.w_view(),
-                                .b = c.b_view(),
+                                .b = c.b_view(name),
                                 .y = c.y_view()},
                   c.inputs, c.flops);
 }
@@ -128,7 +125,7 @@ Problem backward_weight(const Name& name) {
                                        .x = c.x_view(),
                                        .dy = c.y_view(),
                                        .dw = plain(DType::f32, c.w),
-                                       .db = c.b_view()},
+                                       .db = c.b_view(name)},
                   {}, c.flops);
 }
 
@@ -137,7 +134,7 @@ Problem moments(const Name& name) {
   const Conv2dMomentsForward call{.params = c.params,
                                   .x = c.x_view(),
                                   .w = c.w_view(),
-                                  .b = c.b_view(),
+                                  .b = c.b_view(name),
                                   .y = c.y_view(),
                                   .mean = channels(c.w[0]),
                                   .variance = channels(c.w[0])};

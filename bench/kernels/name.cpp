@@ -25,10 +25,15 @@ Name::Name(std::string_view text) {
     const auto word = rest.substr(0, rest.find(','));
     rest.remove_prefix(std::min(word.size() + 1, rest.size()));
     const auto equals = word.find('=');
+    const std::string key(word.substr(0, equals));
+    if (equals != std::string_view::npos && find(key))
+      throw UsageError("{}: {}: expected it once, got it again", text, key);
     if (equals != std::string_view::npos)
-      set(std::string(word.substr(0, equals)), word.substr(equals + 1));
-    else if (std::ranges::find(types, word) != types.end())
+      set(key, word.substr(equals + 1));
+    else if (std::ranges::find(types, word) != types.end() && type_.empty())
       type_ = word;
+    else if (!type_.empty())
+      throw UsageError("{}: expected one type, got {} and {}", text, type_, word);
     else
       throw UsageError("{}: {}: expected key=value, or a type of {}", text, word, fmt::join(types, ", "));
   }
@@ -64,6 +69,9 @@ const std::string* Name::find(const std::string& key) const {
 std::int64_t Name::number(const std::string& key, const std::string& value, std::int64_t least) const {
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+  constexpr std::int64_t most = std::int64_t{1} << 33;
+  if (error == std::errc() && number > most)
+    throw UsageError("{}: {}: expected at most {}, got {}", text(), key, most, value);
   if (error != std::errc() || end != value.data() + value.size() || number < least)
     throw UsageError("{}: {}: expected a whole number of at least {}, got {}", text(), key, least, value);
   return number;

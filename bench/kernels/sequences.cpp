@@ -103,19 +103,20 @@ Problem lstm_backward(const Name& name) {
 Problem ctc_gradient(const Name& name) {
   const auto steps = name.at("T"), samples = name.at("N"), classes = name.at("K", 2), longest = name.at("L");
   const auto storage = numbers_of(name).storage;
-  const Fill label = [=](int64_t i) { return static_cast<float>(1 + (5 * i + i / 7) % (classes - 1)); };
-  auto made = searched(
-      name,
-      CtcLoss{.x = plain(storage, {steps, samples, classes}),
-              .labels = plain(DType::i32, {samples, longest}),
-              .label_lengths = plain(DType::i32, {samples}),
-              .input_lengths = plain(DType::i32, {samples}),
-              .loss = plain(DType::f32, {samples}),
-              .d_x = plain(DType::f32, {steps, samples, classes})},
-      {.fill = {{"labels", label},
-                {"label_lengths", [=](int64_t i) { return static_cast<float>(1 + 11 * i % longest); }},
-                {"input_lengths", [=](int64_t) { return static_cast<float>(steps); }}}},
-      0);
+  const Fill label = [=](int64_t i) { return static_cast<float>(1 + (i + i / 7) % (classes - 1)); };
+  const Fill length = [=](int64_t i) { return static_cast<float>(1 + (i * 2654435761 >> 7) % longest); };
+  auto made = searched(name,
+                       CtcLoss{.infeasible = Infeasible::zero,
+                               .x = plain(storage, {steps, samples, classes}),
+                               .labels = plain(DType::i32, {samples, longest}),
+                               .label_lengths = plain(DType::i32, {samples}),
+                               .input_lengths = plain(DType::i32, {samples}),
+                               .loss = plain(DType::f32, {samples}),
+                               .d_x = plain(DType::f32, {steps, samples, classes})},
+                       {.fill = {{"labels", label},
+                                 {"label_lengths", length},
+                                 {"input_lengths", [=](int64_t) { return static_cast<float>(steps); }}}},
+                       0);
   auto in_f32 = name;
   in_f32.set_type("f32");
   made.contenders = [row = in_f32.text(), of = made.contenders](Device& device, const Selection& selection) {

@@ -1,6 +1,6 @@
 #include "bench/static/view.h"
 
-#include <fmt/core.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 #include <filesystem>
@@ -37,7 +37,7 @@ ordered_json to_json(const Predicted& p) {
           {"waves", rounded(p.waves)},
           {"instructions_a_warp", std::round(p.instructions)},
           {"products_a_warp", std::round(p.products)},
-          {"global_bytes", p.bytes},
+          {"global_bytes", std::round(p.bytes)},
           {"serial", {{"barriers", p.barriers}, {"shuffles", p.shuffles}, {"flags", p.flag_waits}}},
           {"us", rounded(p.us)},
           {"by", p.by}};
@@ -67,7 +67,7 @@ ordered_json launches_of(const Prediction& prediction) {
 }
 
 void print(const std::string& name, const std::string& variant, const Prediction& prediction) {
-  fmt::print("{:10.2f} us at least, {:5.1f}% of the limit  {} by {}\n", prediction.us,
+  fmt::print("{:10.2f} us predicted, {:5.1f}% of the limit  {} by {}\n", prediction.us,
              100 * prediction.limit_us / prediction.us, name, variant);
   std::fflush(stdout);
 }
@@ -139,17 +139,16 @@ std::string static_view(const std::vector<Listed>& problems, const Header& heade
                       {"launches", launches_of(prediction)}});
     }
   }
-  return ordered_json{{"header",
-                       {{"gpu", h200.name + ", not measured"},
-                        {"architecture", h200.architecture},
-                        {"code", code},
-                        {"counted_blocks", blocks},
-                        {"commit", header.commit},
-                        {"date", header.date},
-                        {"command", header.command}}},
-                      {"rows", rows}}
-             .dump(1) +
-         "\n";
+  const ordered_json about{{"gpu", h200.name + ", not measured"},
+                           {"architecture", h200.architecture},
+                           {"code", code},
+                           {"counted_blocks", blocks},
+                           {"commit", header.commit},
+                           {"date", header.date},
+                           {"command", header.command}};
+  std::vector<std::string> lines;
+  for (const auto& row : rows) lines.push_back(row.dump());
+  return fmt::format("{{\"header\": {},\n \"rows\": [\n{}\n]}}\n", about.dump(), fmt::join(lines, ",\n"));
 }
 
 }  // namespace scrawl::bench

@@ -79,7 +79,10 @@ TEST(resident_blocks, are_the_least_that_each_resource_allows) {
   EXPECT_EQ(resident_blocks(h200, 168, 128, 0), 3);         // registers: 5376 a warp, 12 warps
   EXPECT_EQ(resident_blocks(h200, 224, 128, 41 << 10), 2);  // registers: 7168 a warp, 9 warps
   EXPECT_EQ(resident_blocks(h200, 64, 256, 73 << 10), 3);   // shared memory: 73 KiB each of 228
-  EXPECT_EQ(resident_blocks(h200, 255, 1024, 0), 0);        // does not start
+  EXPECT_EQ(resident_blocks(h200, 104, 64, 0), 8);  // registers: 3328 a warp, 4 warps in each of 4 parts
+  EXPECT_EQ(resident_blocks(h200, 104, 288, 0), 1);
+  EXPECT_EQ(resident_blocks(h200, 80, 160, 0), 4);
+  EXPECT_EQ(resident_blocks(h200, 255, 1024, 0), 0);  // does not start
 }
 
 /// A launch of 264 blocks, one of which was counted: each lane reads 16 bytes and writes 16, four times.

@@ -242,7 +242,13 @@ int run(BenchFlags f) {
   const auto device = open_device({.device = f.device, .threads = f.threads});
   complete(f, *device);
   const auto chosen = asked_for(f, *device);
-  for (const auto& [name, layer] : chosen) (void)bench::problem_of(name);  // before anything takes time
+  for (const auto& [name, layer] : chosen) {  // before anything takes time
+    (void)bench::problem_of(name);
+    const auto numbers = bench::numbers_of(name);
+    device->require(numbers.storage, numbers.products);
+  }
+  if (chosen.empty())
+    throw UsageError("--type: expected one that {} has, got {}", device->name(), fmt::join(f.types, ", "));
   if (f.lists) return list(chosen, *device, f.json == "-");
 
   const auto is_against = [&](const char* who) {
@@ -272,7 +278,13 @@ int run(BenchFlags f) {
   std::size_t done = 0;
   for (const auto& [name, layer] : chosen) {
     if (clock.stop_us() > 60e6 * f.minutes) break;
-    const auto count = bench.measure(name);
+    std::size_t count = 0;
+    try {
+      count = bench.measure(name);
+    } catch (const Error& error) {  // the others can still be measured
+      fmt::print(stderr, "FAILED: {}: {}\n", name.text(), error.what());
+      wrong = true;
+    }
     ++done;
     const auto rows = std::span(report.rows).last(count);
     std::ranges::for_each(rows, [](const Row& row) { print(row); });
@@ -330,6 +342,7 @@ void add_bench(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_flag("--exhaustive", f->exhaustive, "search all plans, however long that takes");
   command->add_option("--minutes", f->minutes, "after which no further problem begins")
+      ->check(more_than_zero())
       ->capture_default_str();
   command->add_flag("--list", f->lists,
                     "print problems and the variants that take them, and measure nothing; --json - as JSON");

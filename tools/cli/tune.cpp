@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "bench/random_batch.h"
 #include "bench/recipes.h"
 #include "bench/tune/tune.h"
 #include "kernels/error.h"
@@ -18,7 +19,7 @@ using bench::Verdict;
 struct TuneFlags {
   std::string recipe, precision, choices = "choices.json";
   int batch = 0, classes = 0;
-  std::int64_t longest_label = bench::longest_label;
+  std::int64_t longest_label = bench::longest_random_label;
   double seconds = 1, step_seconds = 10;
   bool force = false, json = false;
   DeviceFlags device;
