@@ -29,10 +29,19 @@ std::string first_line(const char* command) {
   return std::string(line, std::string_view(line).find_first_of("\n"));
 }
 
+/// Of the source tree that this program was built in, which is the one it lies in; an installed one has none.
 std::string commit() {
+  namespace fs = std::filesystem;
   if (const char* const known = std::getenv("SCRAWL_COMMIT")) return known;
-  const auto line = first_line("git -C '" SCRAWL_SOURCE_DIR "' describe --always --dirty 2>/dev/null");
-  return line.empty() ? "unknown" : line;
+  std::error_code nowhere;
+  for (auto folder = fs::read_symlink("/proc/self/exe", nowhere).parent_path(); folder.has_relative_path();
+       folder = folder.parent_path()) {
+    if (!fs::exists(folder / ".git", nowhere) || !fs::exists(folder / "bench/report.cpp", nowhere)) continue;
+    const auto line =
+        first_line(fmt::format("git -C '{}' describe --always --dirty 2>/dev/null", folder.string()).c_str());
+    return line.empty() ? "unknown" : line;
+  }
+  return "unknown";
 }
 
 template <class T>

@@ -26,7 +26,7 @@ Name::Name(std::string_view text) {
     rest.remove_prefix(std::min(word.size() + 1, rest.size()));
     const auto equals = word.find('=');
     const std::string key(word.substr(0, equals));
-    if (equals != std::string_view::npos && find(key))
+    if (equals != std::string_view::npos && std::ranges::find(words_, key, &Word::first) != words_.end())
       throw UsageError("{}: {}: expected it once, got it again", text, key);
     if (equals != std::string_view::npos)
       set(key, word.substr(equals + 1));
@@ -52,7 +52,7 @@ Name& Name::set(const std::string& key, std::int64_t value) {
 }
 
 Name& Name::set(const std::string& key, std::string_view value) {
-  const auto found = std::ranges::find(words_, key, &std::pair<std::string, std::string>::first);
+  const auto found = std::ranges::find(words_, key, &Word::first);
   if (found == words_.end())
     words_.emplace_back(key, value);
   else
@@ -62,7 +62,7 @@ Name& Name::set(const std::string& key, std::string_view value) {
 
 const std::string* Name::find(const std::string& key) const {
   used_.insert(key);
-  const auto found = std::ranges::find(words_, key, &std::pair<std::string, std::string>::first);
+  const auto found = std::ranges::find(words_, key, &Word::first);
   return found == words_.end() ? nullptr : &found->second;
 }
 

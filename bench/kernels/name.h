@@ -42,11 +42,13 @@ class Name {
   void expect_all_used() const;
 
  private:
+  using Word = std::pair<std::string, std::string>;
+
   const std::string* find(const std::string& key) const;
   std::int64_t number(const std::string& key, const std::string& value, std::int64_t least) const;
 
   std::string operation_, type_;
-  std::vector<std::pair<std::string, std::string>> words_;  ///< in their order
+  std::vector<Word> words_;  ///< in their order
   mutable std::set<std::string> used_;
 };
 

@@ -72,6 +72,12 @@ TEST(names, that_mean_nothing_say_what_is_wrong) {
               HasSubstr("O: expected a whole number of at least 1, got 0"));
   EXPECT_THAT(refusal_of("dense.forward[rows=64,I=512,O=6x,f16]"), HasSubstr("got 6x"));
   EXPECT_THAT(refusal_of("dense.forward[rows=64,I=512,O=2,M=3,f16]"), HasSubstr("M: expected one of"));
+  EXPECT_THAT(refusal_of("dense.forward[rows=64,I=5,O=2,I=6,f16]"), HasSubstr("I: expected it once"));
+  EXPECT_THAT(refusal_of("dense.forward[rows=64,I=5,O=2,f32,f16]"),
+              HasSubstr("expected one type, got f32 and f16"));
+  EXPECT_THAT(refusal_of("conv2d.backward_data[N=2,C=3,H=6,W=6,K=8,R=3,bias=1,f32]"),
+              HasSubstr("bias: expected one of"));
+  EXPECT_THAT(refusal_of("copy[elements=4611686018427387905,f32]"), HasSubstr("expected at most"));
   EXPECT_THAT(refusal_of("dens.forward[rows=64,f16]"), HasSubstr("expected one of activation.backward"));
   EXPECT_THAT(refusal_of("conv2d.forward[N=2,C=3,H=6,W=6,K=8,R=9,f32]"),
               HasSubstr("expected at least 9 pixels for the window"));

@@ -290,7 +290,10 @@ int run(BenchFlags f) {
     std::ranges::for_each(rows, [](const Row& row) { print(row); });
     std::fflush(stdout);
     wrong = wrong || std::ranges::any_of(rows, [](const Row& row) { return row.passed == false; });
-    if (count == 0) continue;
+    if (count == 0) {
+      fmt::print("{}: no variant of ours on {}\n", name.text(), device->name());
+      continue;
+    }
     if (!f.json.empty()) bench::write_report(f.json, report);
     write_tables(f, report);
   }
