@@ -93,10 +93,13 @@ std::vector<double> powers_of_ten(const Axis& axis) {
   return ticks;
 }
 
-double heading(Svg& svg, double y, std::string_view words, std::string_view below) {
+double heading(Svg& svg, double y, std::string_view words, std::initializer_list<std::string_view> below) {
   svg.text({margin, y + 14}, words, {.size = 15, .color = dark, .is_bold = true});
-  svg.text({margin, y + 32}, below, {.size = 11.5, .color = "#555555"});
-  return y + 42;
+  for (const auto line : below) {
+    svg.text({margin, y + 32}, line, {.size = 11.5, .color = "#555555"});
+    y += 16;
+  }
+  return y + 26;
 }
 
 /// Left to right, wrapped; `mark` draws at a point.
@@ -164,7 +167,8 @@ struct Roofline {
         widen(roof / copy * 15, roof);
       }
     }
-    return {Axis{x_low / 1.6, x_high * 1.6, 0, width}, Axis{y_low / 1.6, y_high * 2.5, height, 0}};
+    return {Axis{x_low / 1.6, x_high * 1.6, 0, width},
+            Axis{y_low / 1.6, y_high * std::pow(y_high / y_low, 0.13), height, 0}};
   }
 
   void panel(Svg& svg, Point corner, double width, double height, const std::string& type) const {
@@ -224,10 +228,9 @@ struct Roofline {
     for (const Row* row : rows) families.insert(family(*row));
     for (const auto& name : families) colors[name] = palette[std::min(colors.size(), palette.size() - 1)];
 
-    y = heading(
-        svg, y, "Roofline",
-        "FLOP/s over FLOP/byte of each problem. The lines are what was measured of this device: copies, "
-        "and products in the type.");
+    y = heading(svg, y, "Roofline",
+                {"FLOP/s over FLOP/byte of each problem, of the least bytes that it must move.",
+                 "The lines are what was measured of this device: copies, and products in the type."});
     Legend legend(svg, y);
     legend.add("ours, the fastest variant", [&](Point at) { svg.circle(at, 4, dark, "white"); });
     const bool has_vendor = std::ranges::any_of(rows, [](const Row* row) { return vendor_of(*row); });
@@ -360,12 +363,10 @@ double draw_rates(Svg& svg, double y, const Rows& rows, const Ceiling& copy) {
   std::vector<double> ticks;
   for (double tick = 0; tick <= most; tick += step) ticks.push_back(tick);
   y = heading(svg, y, "Bytes",
-              "Rates of what moves bytes and does no products, in percent of this device's copies: bar, the "
-              "problems' mean;");
-  svg.text({margin, y + 6},
-           "circle, one problem; diamond, the vendor's mean. The least bytes of a problem count.",
-           {.size = 11.5, .color = "#555555"});
-  return draw_bars(svg, y + 20, bars,
+              {"Rates of what moves bytes and does no products, in percent of this device's copies.",
+               "The least bytes of a problem count. Bar: the problems' mean. Circle: one problem. Diamond: "
+               "the vendor's mean."});
+  return draw_bars(svg, y, bars,
                    {.axis = {0, most, bars_from, bars_to, Axis::Scale::linear},
                     .base = 0,
                     .mark = 100,
@@ -395,21 +396,22 @@ double draw_ratios(Svg& svg, double y, const Rows& rows) {
     least = std::min(least, row->timing.ratio.median / 1.1);
     most = std::max(most, row->timing.ratio.median * 1.1);
   }
+  const auto digits =
+      most / least > 1000 ? std::vector<double>{1} : std::vector<double>{1, 2, 5};  // or labels would meet
   std::vector<double> ticks;
   for (double decade = 1e-6; decade <= most; decade *= 10)
-    for (const double digit : {1.0, 2.0, 5.0})
+    for (const double digit : digits)
       if (digit * decade >= least && digit * decade <= most) ticks.push_back(digit * decade);
-  y = heading(
-      svg, y, "Times as fast as the best peer",
-      "The fastest of the vendor's plans and PyTorch, over ours: right of the line we are faster. Bar, the "
-      "problems' mean; circle, one problem.");
+  y = heading(svg, y, "Times as fast as the best peer",
+              {"The fastest of the vendor's plans and PyTorch, over ours: right of the line we are faster.",
+               "Bar: the problems' mean. Circle: one problem."});
   return draw_bars(svg, y, bars,
                    {.axis = {least, most, bars_from, bars_to},
                     .base = 1,
                     .mark = 1,
                     .mark_label = "as fast as the best peer",
                     .ticks = ticks,
-                    .tick_label = [](double tick) { return fmt::format("{:g}", tick); },
+                    .tick_label = [](double tick) { return fmt::format("{:g} x", tick); },
                     .label =
                         [](const Bar& bar) {
                           const auto [low, high] = std::ranges::minmax(bar.each);

@@ -2,9 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "bench/read_report.h"
 #include "kernels/error.h"
 
 namespace scrawl::bench {
@@ -94,6 +97,25 @@ TEST(report, header_describes_this_machine) {
   EXPECT_THAT(header.machine, HasSubstr("CPUs"));
   EXPECT_FALSE(header.commit.empty());
   EXPECT_EQ(header.date.size(), std::string("2026-01-01T00:00:00Z").size());
+}
+
+TEST(report, what_is_written_reads_back) {
+  Row timed = with_peer();
+  timed.timing.all = {{"pytorch", flat(3), flat(1.5)}, {"onednn", flat(4), flat(2)}};
+  timed.search = Search{.plans = 20, .tried = 3, .is_cut_short = true, .unavailable = "no library"};
+  Row counted{.name = "y[]", .device = "simt", .variant = "v", .type = "bf16", .passed = false};
+  counted.wrong = "y: too far off";
+  counted.counts = {{"lanes", 1ULL << 40}};
+  Report report{.header = {.machine = "m", .cpu = "c", .commit = "abc", .command = "bench gemm"},
+                .rows = {timed, counted}};
+  report.header.gpu = "g";
+  report.header.libraries = {{"cudnn", "9"}};
+  report.header.ceilings = {{"f32", {1e12, "tiles"}}, {"copy", {1e9, "flat"}}};
+  const auto path = std::filesystem::temp_directory_path() / fmt::format("report_test-{}.json", getpid());
+  write_report(path, report);
+  const auto back = to_json(read_report(path));
+  std::filesystem::remove(path);
+  EXPECT_EQ(back, to_json(report));
 }
 
 TEST(report, a_folder_that_does_not_exist_is_a_write_error) {

@@ -240,6 +240,8 @@ int run(BenchFlags f) {
   if (!f.report.empty()) return show_report(f);
   if (f.looks) return look(std::move(f));
   const auto device = open_device({.device = f.device, .threads = f.threads});
+  if (!f.plot.empty() && device->name() == "simt")
+    throw UsageError("--plot: expected a device that has times, got simt");
   complete(f, *device);
   const auto chosen = asked_for(f, *device);
   for (const auto& [name, layer] : chosen) {  // before anything takes time
@@ -271,6 +273,7 @@ int run(BenchFlags f) {
     if (std::ranges::find(measured, name.type()) == measured.end()) measured.push_back(name.type());
   bench.measure_ceilings(measured);
   print(report.header, *device);
+  fmt::print("time (10%-90%)  of the limit  times as fast as each peer  problem by variant, cache\n");
 
   bench::SteadyClock clock;
   clock.start();
@@ -347,9 +350,10 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--minutes", f->minutes, "after which no further problem begins")
       ->check(more_than_zero())
       ->capture_default_str();
-  command->add_flag("--list", f->lists,
-                    "print problems and the variants that take them, and measure nothing; --json - as JSON");
-  command->add_flag(
+  auto* const lists = command->add_flag(
+      "--list", f->lists,
+      "print problems and the variants that take them, and measure nothing; --json - as JSON");
+  auto* const looks = command->add_flag(
       "--static", f->looks,
       "measure nothing: registers, occupancy, instructions, bytes and the least time on an H200, "
       "of kernels that simt counts");
@@ -370,6 +374,7 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_flag("--strict", f->is_strict, "of --compare: exit with 1 if something is slower or wrong now")
       ->needs(compared);
   report->excludes(filter)->excludes(json);
+  for (auto* const other : {csv, markdown, plot, report, compared}) other->excludes(lists)->excludes(looks);
   for (auto* const other : {filter, json, csv, markdown, plot, report}) compared->excludes(other);
   command->callback([f, &action] { action = [f] { return run(*f); }; });
 }
