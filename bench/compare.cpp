@@ -121,12 +121,12 @@ std::string to_text(const Changes& changes) {
   for (const auto& change : changes.rows) {
     if (size_of(change).empty()) continue;
     const auto& row = *change.after;
-    lines += fmt::format("{:>14} {:>30} {:>30}  {} by {}, {}{}\n", size_of(change), time_of(*change.before),
+    lines += fmt::format("{:>14} {:>38} {:>38}  {} by {}, {}{}\n", size_of(change), time_of(*change.before),
                          time_of(row), row.name, row.variant, row.cache == Cache::cold ? "cold" : "hot",
                          row.wrong.empty() ? "" : ": " + row.wrong);
   }
   if (!lines.empty())
-    text += fmt::format("{:>14} {:>30} {:>30}  {}\n{}\n", "change", "old us [p10, p90]", "new us [p10, p90]",
+    text += fmt::format("{:>14} {:>38} {:>38}  {}\n{}\n", "change", "old us [p10, p90]", "new us [p10, p90]",
                         "name by variant, cache", lines);
   text += fmt::format("{} faster, {} slower, {} same", changes.count(faster), changes.count(slower),
                       changes.count(same));

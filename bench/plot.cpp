@@ -6,6 +6,8 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <numbers>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -164,10 +166,10 @@ struct Roofline {
       const double roof = ceiling(row->type), copy = ceiling("copy");
       if (roof > 0 && copy > 0) {
         widen(roof / copy / 15, roof / 30);
-        widen(roof / copy * 15, roof);
+        widen(roof / copy * 3, roof);
       }
     }
-    return {Axis{x_low / 1.6, x_high * 1.6, 0, width},
+    return {Axis{x_low / 1.6, x_high * std::pow(x_high / x_low, 0.33), 0, width},
             Axis{y_low / 1.6, y_high * std::pow(y_high / y_low, 0.13), height, 0}};
   }
 
@@ -190,21 +192,36 @@ struct Roofline {
     roof(svg, x, y, type);
     for (const Row* row : rows)
       if (row->type == type) points(svg, x, y, *row);
+    roof_labels(svg, x, y, type);
+  }
+
+  /// Where the slope of copies enters a panel, and where products flatten it; none if it was not measured.
+  std::optional<std::pair<Point, Point>> slope(const Axis& x, const Axis& y, const std::string& type) const {
+    const double flat = ceiling(type), copy = ceiling("copy");
+    if (flat <= 0 || copy <= 0) return std::nullopt;
+    const double first = std::max(x.low, y.low / copy);
+    return std::pair{Point{x(first), y(first * copy)}, Point{x(flat / copy), y(flat)}};
   }
 
   void roof(Svg& svg, const Axis& x, const Axis& y, const std::string& type) const {
-    const double flat = ceiling(type), copy = ceiling("copy");
-    if (flat <= 0 || copy <= 0) return;
-    const double ridge = flat / copy, first = std::max(x.low, y.low / copy);
-    const Point low{x(first), y(first * copy)}, top{x(ridge), y(flat)};
-    svg.line(low, top, dark, 1.5);
-    svg.line(top, {x.to, y(flat)}, dark, 1.5);
-    const double turned = std::atan2(top.y - low.y, top.x - low.x), degrees = turned * 180 / std::acos(-1);
-    const Point middle{(low.x + top.x) / 2 + 7 * std::sin(turned),
-                       (low.y + top.y) / 2 - 7 * std::cos(turned)};
-    svg.text(middle, fmt::format("copy, {}B/s", engineering(copy)),
-             {.anchor = Anchor::middle, .turned = degrees});
-    svg.text({x.to - 5, y(flat) - 7}, fmt::format("{}FLOP/s", engineering(flat)), {.anchor = Anchor::end});
+    const auto ends = slope(x, y, type);
+    if (!ends) return;
+    const auto [low, ridge] = *ends;
+    svg.line(low, ridge, dark, 1.5);
+    svg.line(ridge, {x.to, ridge.y}, dark, 1.5);
+  }
+
+  /// After the points, which noise may lift above the lines: they are to be read.
+  void roof_labels(Svg& svg, const Axis& x, const Axis& y, const std::string& type) const {
+    const auto ends = slope(x, y, type);
+    if (!ends) return;
+    const auto [low, ridge] = *ends;
+    const double turned = std::atan2(ridge.y - low.y, ridge.x - low.x);
+    svg.text({(low.x + ridge.x) / 2 + 7 * std::sin(turned), (low.y + ridge.y) / 2 - 7 * std::cos(turned)},
+             fmt::format("copy, {}B/s", engineering(ceiling("copy"))),
+             {.anchor = Anchor::middle, .turned = turned * 180 / std::numbers::pi});
+    svg.text({x.to - 5, ridge.y - 7}, fmt::format("{}FLOP/s", engineering(ceiling(type))),
+             {.anchor = Anchor::end});
   }
 
   void points(Svg& svg, const Axis& x, const Axis& y, const Row& row) const {
@@ -396,8 +413,10 @@ double draw_ratios(Svg& svg, double y, const Rows& rows) {
     least = std::min(least, row->timing.ratio.median / 1.1);
     most = std::max(most, row->timing.ratio.median * 1.1);
   }
-  const auto digits =
-      most / least > 1000 ? std::vector<double>{1} : std::vector<double>{1, 2, 5};  // or labels would meet
+  // As many as fit without meeting.
+  const auto digits = most / least > 1000 ? std::vector<double>{1}
+                      : most / least > 10 ? std::vector<double>{1, 2, 5}
+                                          : std::vector<double>{1, 1.25, 1.5, 2, 3, 5, 7};
   std::vector<double> ticks;
   for (double decade = 1e-6; decade <= most; decade *= 10)
     for (const double digit : digits)
@@ -449,7 +468,8 @@ std::string to_svg(const Report& report) {
   Svg svg(page);
   svg.text({margin, 30}, header.gpu.value_or(header.cpu), {.size = 18, .color = "#000000", .is_bold = true});
   svg.text({margin, 48},
-           fmt::format("scrawl bench, {}, commit {}; {}", header.date.substr(0, 10), header.commit,
+           fmt::format("scrawl bench, {}, commit {}, load {:.1f}; {}", header.date.substr(0, 10),
+                       header.commit, header.load,
                        std::ranges::all_of(rows, [](const Row* row) { return row->cache == Cache::cold; })
                            ? "caches cold"
                            : "caches cold where measured so, else hot"),

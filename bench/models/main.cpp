@@ -160,6 +160,8 @@ int run(int argc, char** argv) {
   if (!f.peer.empty()) peer = std::make_unique<PeerProcess>(words_of(f.peer));
   Report report{.header = describe_host({argv, static_cast<std::size_t>(argc)}), .rows = {}};
   if (device->name() == "cuda") describe_gpu(report.header);
+  if (device->name() == "cpu")
+    report.header.libraries["threads"] = std::to_string(device->selection().threads);
   if (peer) report.header.libraries["peer"] = peer->greeting();
   SteadyClock clock;
   clock.start();

@@ -201,6 +201,9 @@ class Tables(Reports):
 
     def test_reports_that_are_kept_can_be_read(self):
         for path in sorted((pathlib.Path(__file__).parents[2] / "bench" / "results").glob("*.json")):
+            if path.stem.endswith("-static"):  # predictions, which have no times
+                self.bench("--report", path, code=3)
+                continue
             rows = json.loads(path.read_text())["rows"]
             self.assertEqual(self.bench("--report", path).count("\n"), 2 + len(rows), path)
             self.assertIn(f" {len(rows)} same, 0 only in the old, 0 only in the new", self.bench("--compare", path, path, "--strict"))

@@ -260,6 +260,8 @@ int run(BenchFlags f) {
   bench::Report report{.header = header_of(f), .rows = {}};
   if (!f.json.empty()) bench::write_report(f.json, report);  // or fail now
   if (device->name() == "cuda") bench::describe_gpu(report.header);
+  if (device->name() == "cpu")
+    report.header.libraries["threads"] = std::to_string(device->selection().threads);
   if (torch) report.header.libraries["peer"] = torch->greeting();
   bench::Bench bench(*device, report,
                      {.seconds = f.seconds,
